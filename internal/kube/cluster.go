@@ -1,0 +1,214 @@
+// Package kube is the connection to one cluster: how to reach it, which
+// resource serves a kind, and the few requests that the engine makes.
+//
+// A Cluster has one HTTP transport and one REST mapping, shared by all that
+// talk to that cluster. There is no client-side throttle: the API server's
+// priority and fairness does that; what we bound is how many requests are under
+// way at once.
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/cli-utils/pkg/object"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+)
+
+// Key names one object in one version of its kind.
+type Key struct {
+	object.ObjMetadata
+	Version string
+}
+
+// KeyOf is the key of obj.
+func KeyOf(obj *unstructured.Unstructured) Key {
+	gvk := obj.GroupVersionKind()
+	return Key{
+		ObjMetadata: object.ObjMetadata{Namespace: obj.GetNamespace(), Name: obj.GetName(), GroupKind: gvk.GroupKind()},
+		Version:     gvk.Version,
+	}
+}
+
+// GVK is the kind of the object, with its version.
+func (k Key) GVK() schema.GroupVersionKind { return k.GroupKind.WithVersion(k.Version) }
+
+// String is how users see an object everywhere: Kind/namespace/name.
+func (k Key) String() string {
+	if k.Namespace == "" {
+		return k.GroupKind.Kind + "/" + k.Name
+	}
+	return k.GroupKind.Kind + "/" + k.Namespace + "/" + k.Name
+}
+
+// Cluster is a connection. It is safe for concurrent use.
+type Cluster struct {
+	Config  *rest.Config
+	HTTP    *http.Client
+	Dynamic dynamic.Interface
+
+	raw rest.Interface
+
+	mu     sync.Mutex
+	mapper meta.RESTMapper
+}
+
+// Connect prepares a connection; the first request is made by whoever needs it.
+func Connect(config *rest.Config) (*Cluster, error) {
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, err
+	}
+	dyn, err := dynamic.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := rest.UnversionedRESTClientForConfigAndClient(rawConfig(config), httpClient)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Config: config, HTTP: httpClient, Dynamic: dyn, raw: raw}
+	return c, c.ResetMapping()
+}
+
+// Mapper is the REST mapping in use now. Groups are discovered when they are
+// first asked for and then kept, until ResetMapping.
+func (c *Cluster) Mapper() meta.RESTMapper {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mapper
+}
+
+// ResetMapping forgets what was discovered; called when a CRD comes or goes.
+func (c *Cluster) ResetMapping() error {
+	mapper, err := apiutil.NewDynamicRESTMapper(c.Config, c.HTTP)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mapper = mapper
+	return nil
+}
+
+// Mapping tells which resource serves the kind, and whether it is namespaced.
+// The error is meta.NoMatchError's when the cluster does not serve it.
+func (c *Cluster) Mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	return c.Mapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+}
+
+// Resource is the dynamic client of one kind, in one namespace where it has any.
+func (c *Cluster) Resource(gvk schema.GroupVersionKind, namespace string) (dynamic.ResourceInterface, error) {
+	m, err := c.Mapping(gvk)
+	if err != nil {
+		return nil, err
+	}
+	if m.Scope.Name() == meta.RESTScopeNameNamespace {
+		return c.Dynamic.Resource(m.Resource).Namespace(namespace), nil
+	}
+	return c.Dynamic.Resource(m.Resource), nil
+}
+
+// Get reads one object.
+func (c *Cluster) Get(ctx context.Context, key Key) (*unstructured.Unstructured, error) {
+	r, err := c.Resource(key.GVK(), key.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	return r.Get(ctx, key.Name, metav1.GetOptions{})
+}
+
+// ApplyOptions say how to apply: as which field manager, and whether to only try.
+type ApplyOptions struct {
+	Manager string
+	DryRun  bool
+}
+
+// Apply applies obj server-side, taking over fields from other managers, and
+// returns the object as the server has it, or would have it in a dry run.
+func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, o ApplyOptions) (*unstructured.Unstructured, error) {
+	r, err := c.Resource(obj.GroupVersionKind(), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	opts := metav1.ApplyOptions{FieldManager: o.Manager, Force: true}
+	if o.DryRun {
+		opts.DryRun = []string{metav1.DryRunAll}
+	}
+	return r.Apply(ctx, obj.GetName(), obj, opts)
+}
+
+// PatchJSON sends a JSON patch (RFC 6902) to one object.
+func (c *Cluster) PatchJSON(ctx context.Context, key Key, patch []byte, manager string) (*unstructured.Unstructured, error) {
+	r, err := c.Resource(key.GVK(), key.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	return r.Patch(ctx, key.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: manager})
+}
+
+// Delete deletes one object if it still is the one that the caller looked at.
+// gone is true when the object is no more, and false when the server has only
+// marked it, because a finalizer or a grace period keeps it.
+func (c *Cluster) Delete(ctx context.Context, key Key, uid types.UID, resourceVersion string) (gone bool, err error) {
+	m, err := c.Mapping(key.GVK())
+	if err != nil {
+		return false, err
+	}
+	policy := metav1.DeletePropagationBackground
+	body, err := json.Marshal(metav1.DeleteOptions{
+		TypeMeta:          metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
+		Preconditions:     preconditions(uid, resourceVersion),
+		PropagationPolicy: &policy,
+	})
+	if err != nil {
+		return false, err
+	}
+	raw, err := c.raw.Delete().AbsPath(path(m, key)).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// The server answers with a Status when the object is gone, and with the
+	// object itself, deletionTimestamp set, when it lingers.
+	answer := metav1.TypeMeta{}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return false, fmt.Errorf("%s: answer to delete: %w", key, err)
+	}
+	return answer.Kind == "Status", nil
+}
+
+func preconditions(uid types.UID, resourceVersion string) *metav1.Preconditions {
+	p := &metav1.Preconditions{}
+	if uid != "" {
+		p.UID = &uid
+	}
+	if resourceVersion != "" {
+		p.ResourceVersion = &resourceVersion
+	}
+	return p
+}
+
+func path(m *meta.RESTMapping, key Key) string {
+	p := "/apis/" + m.Resource.Group + "/" + m.Resource.Version
+	if m.Resource.Group == "" {
+		p = "/api/" + m.Resource.Version
+	}
+	if m.Scope.Name() == meta.RESTScopeNameNamespace {
+		p += "/namespaces/" + key.Namespace
+	}
+	return p + "/" + m.Resource.Resource + "/" + key.Name
+}
