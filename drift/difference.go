@@ -1,0 +1,150 @@
+package drift
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Difference is one field that is not as we want it. It carries no values:
+// they may be secret.
+type Difference struct {
+	Path    string // as users write it, e.g. spec.template.spec.containers[web].image
+	Manager string // the field manager that wrote it last, "" when nobody knows
+}
+
+// String is "path (by manager)".
+func (d Difference) String() string {
+	if d.Manager == "" {
+		return d.Path
+	}
+	return fmt.Sprintf("%s (by %s)", d.Path, d.Manager)
+}
+
+// Differences compares what is live with what would be there after our apply
+// (the answer to a dry run), sorted by path. A field that is gone has no owner
+// any more: it is put down to whoever wrote to the object last.
+func Differences(live, wanted *unstructured.Unstructured, ours string) []Difference {
+	c := comparison{others: others(live, ours)}
+	c.compare("", content(live), content(wanted), c.others)
+	slices.SortFunc(c.out, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
+	return c.out
+}
+
+// other is another manager's view of the place that a comparison is at.
+type other struct {
+	manager string
+	fields  fields
+}
+
+type comparison struct {
+	others []other // newest first
+	out    []Difference
+}
+
+func (c *comparison) compare(path string, live, wanted any, owners []other) {
+	liveMap, ok := live.(map[string]any)
+	wantedMap, ok2 := wanted.(map[string]any)
+	if ok && ok2 {
+		c.compareMaps(path, liveMap, wantedMap, owners)
+		return
+	}
+	liveList, ok := live.([]any)
+	wantedList, ok2 := wanted.([]any)
+	if ok && ok2 && len(liveList) == len(wantedList) {
+		for i := range liveList {
+			c.compare(fmt.Sprintf("%s[%s]", path, itemName(wantedList[i], i)), liveList[i], wantedList[i], below(owners, liveList[i]))
+		}
+		return
+	}
+	if !isValue(live, wanted) {
+		c.out = append(c.out, Difference{Path: path, Manager: c.author(owners)})
+	}
+}
+
+func (c *comparison) compareMaps(path string, live, wanted map[string]any, owners []other) {
+	keys := maps.Clone(live)
+	maps.Copy(keys, wanted)
+	for key := range keys {
+		l, isLive := live[key]
+		w, isWanted := wanted[key]
+		here := strings.TrimPrefix(path+"."+key, ".")
+		children := field(owners, "f:"+key)
+		if isLive && isWanted {
+			c.compare(here, l, w, children)
+		} else {
+			c.out = append(c.out, Difference{Path: here, Manager: c.author(children)})
+		}
+	}
+}
+
+func (c *comparison) author(owners []other) string {
+	if len(owners) == 0 {
+		owners = c.others
+	}
+	if len(owners) == 0 {
+		return ""
+	}
+	return owners[0].manager
+}
+
+// others lists the managers that are not us, the one that wrote last first.
+func others(live *unstructured.Unstructured, ours string) []other {
+	entries := live.GetManagedFields()
+	slices.SortStableFunc(entries, func(a, b metav1.ManagedFieldsEntry) int {
+		if a.Time == nil || b.Time == nil {
+			return 0
+		}
+		return b.Time.Compare(a.Time.Time)
+	})
+	var out []other
+	for _, e := range entries {
+		if e.Manager != ours && e.Subresource == "" {
+			out = append(out, other{e.Manager, parse(e)})
+		}
+	}
+	return out
+}
+
+func field(owners []other, name string) []other {
+	var out []other
+	for _, o := range owners {
+		if child, ok := o.fields[name]; ok {
+			out = append(out, other{o.manager, child})
+		}
+	}
+	return out
+}
+
+// below finds what the owners hold of one list item.
+func below(owners []other, item any) []other {
+	var out []other
+	for _, o := range owners {
+		for name, child := range o.fields {
+			if kind, encoded, _ := strings.Cut(name, ":"); kind == "k" && hasKeys(item, decoded(encoded)) {
+				out = append(out, other{o.manager, child})
+			}
+		}
+	}
+	return out
+}
+
+func decoded(encoded string) (value any) {
+	_ = json.Unmarshal([]byte(encoded), &value) // an unreadable key matches nothing
+	return value
+}
+
+func itemName(item any, index int) string {
+	if m, ok := item.(map[string]any); ok {
+		if name, ok := m["name"].(string); ok {
+			return name
+		}
+	}
+	return fmt.Sprint(index)
+}

@@ -1,0 +1,167 @@
+// Package drift tells which change on the cluster is drift.
+//
+// We own the fields that our field manager's entry in managedFields lists.
+// Their names and values, hashed, are what "untouched" means: as long as the
+// hash is what it was after our own last write, nobody changed anything of ours,
+// whatever else happened to the object. Everything here is pure.
+package drift
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Hash names a part of an object's content. The zero Hash means "no such part".
+type Hash [16]byte
+
+// fields is one level of the trie in a managedFields entry (FieldsV1 of the
+// server-side apply specification): "f:name" is a field, "k:{…}" a list item
+// named by its keys, "v:…" a set item, "i:n" an index and "." the node itself.
+type fields map[string]fields
+
+// Owned hashes the fields that manager has applied: which they are and what
+// they hold now. It is zero when the manager owns nothing here.
+func Owned(obj *unstructured.Unstructured, manager string) Hash {
+	for _, entry := range obj.GetManagedFields() {
+		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" {
+			continue
+		}
+		f := parse(entry)
+		if f == nil {
+			return Hash{}
+		}
+		h := fnv.New128a()
+		f.hash(h, obj.Object)
+		return sum(h)
+	}
+	return Hash{}
+}
+
+// Content hashes everything of the object but its status and what the API
+// server keeps for itself.
+func Content(obj *unstructured.Unstructured) Hash {
+	h := fnv.New128a()
+	writeJSON(h, content(obj))
+	return sum(h)
+}
+
+// bookkeeping is what changes in an object's metadata without anybody changing
+// the object.
+var bookkeeping = []string{"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"}
+
+// content is obj without status and bookkeeping; it shares the rest with obj.
+func content(obj *unstructured.Unstructured) map[string]any {
+	out := maps.Clone(obj.Object)
+	delete(out, "status")
+	if metadata, ok := out["metadata"].(map[string]any); ok {
+		metadata = maps.Clone(metadata)
+		for _, name := range bookkeeping {
+			delete(metadata, name)
+		}
+		out["metadata"] = metadata
+	}
+	return out
+}
+
+func parse(entry metav1.ManagedFieldsEntry) fields {
+	if entry.FieldsV1 == nil {
+		return nil
+	}
+	var f fields
+	if err := json.NewDecoder(bytes.NewReader(entry.FieldsV1.Raw)).Decode(&f); err != nil {
+		return nil // an entry that nobody can read is owned by nobody
+	}
+	return f
+}
+
+func (f fields) hash(h hash.Hash, value any) {
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		_, _ = h.Write([]byte(name))
+		if name == "." {
+			continue
+		}
+		child, found := step(value, name)
+		switch {
+		case !found:
+			_, _ = h.Write([]byte{0}) // owned, but gone or write-only
+		case len(f[name]) == 0:
+			writeJSON(h, child)
+		default:
+			f[name].hash(h, child)
+		}
+	}
+}
+
+// step follows one trie element down from value.
+func step(value any, name string) (any, bool) {
+	kind, rest, _ := strings.Cut(name, ":")
+	switch kind {
+	case "f":
+		m, ok := value.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		child, ok := m[rest]
+		return child, ok
+	case "k":
+		return find(value, rest, hasKeys)
+	case "v":
+		return find(value, rest, isValue)
+	default:
+		return nil, false
+	}
+}
+
+func find(list any, encoded string, matches func(item, want any) bool) (any, bool) {
+	items, _ := list.([]any)
+	var want any
+	if err := json.Unmarshal([]byte(encoded), &want); err != nil {
+		return nil, false
+	}
+	for _, item := range items {
+		if matches(item, want) {
+			return item, true
+		}
+	}
+	return nil, false
+}
+
+func hasKeys(item, want any) bool {
+	have, ok := item.(map[string]any)
+	keys, ok2 := want.(map[string]any)
+	if !ok || !ok2 {
+		return false
+	}
+	for key, value := range keys {
+		if !isValue(have[key], value) {
+			return false
+		}
+	}
+	return true
+}
+
+// isValue compares by encoding, since JSON numbers come as int64 on one side
+// and as float64 on the other.
+func isValue(item, want any) bool {
+	a, errA := json.Marshal(item)
+	b, errB := json.Marshal(want)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+func writeJSON(h hash.Hash, value any) {
+	// Objects come from JSON, so they encode; map keys are sorted.
+	_ = json.NewEncoder(h).Encode(value)
+}
+
+func sum(h hash.Hash) (out Hash) {
+	copy(out[:], h.Sum(nil))
+	return out
+}
