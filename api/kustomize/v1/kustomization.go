@@ -1,0 +1,415 @@
+package v1
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/plumb-gitops/plumb/api/meta"
+)
+
+// KustomizationSpec says what to build from which source, and how to apply it.
+type KustomizationSpec struct {
+	// CommonMetadata is added to every object.
+	// +optional
+	CommonMetadata *CommonMetadata `json:"commonMetadata,omitempty"`
+	// DependsOn lists Kustomizations that have to be ready first.
+	// +optional
+	DependsOn []DependencyReference `json:"dependsOn,omitempty"`
+	// Decryption of Secrets.
+	// +optional
+	Decryption *Decryption `json:"decryption,omitempty"`
+	// Interval at which the unit is looked at; what the live view shows is
+	// acted on at once.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern="^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"
+	// +required
+	Interval metav1.Duration `json:"interval"`
+	// RetryInterval is the longest time between two attempts after a failure;
+	// the interval when it is not set.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern="^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"
+	// +optional
+	RetryInterval *metav1.Duration `json:"retryInterval,omitempty"`
+	// KubeConfig of another cluster to apply to.
+	// +optional
+	KubeConfig *KubeConfigReference `json:"kubeConfig,omitempty"`
+	// Path of the folder with the kustomization.yaml, or with plain manifests.
+	// +optional
+	Path string `json:"path,omitempty"`
+	// PostBuild substitutes variables.
+	// +optional
+	PostBuild *PostBuild `json:"postBuild,omitempty"`
+	// Prune deletes what left the source.
+	// +required
+	Prune bool `json:"prune"`
+	// DeletionPolicy tells what becomes of the objects when the Kustomization
+	// is deleted: MirrorPrune (the default) does as spec.prune says.
+	// +kubebuilder:validation:Enum=MirrorPrune;Delete;WaitForTermination;Orphan
+	// +optional
+	DeletionPolicy string `json:"deletionPolicy,omitempty"`
+	// HealthChecks lists objects that have to be healthy.
+	// +optional
+	HealthChecks []NamespacedObjectKindReference `json:"healthChecks,omitempty"`
+	// HealthCheckExprs tell how healthy looks for kinds that don't say.
+	// +optional
+	HealthCheckExprs []CustomHealthCheck `json:"healthCheckExprs,omitempty"`
+	// Ignore lists fields that are left alone.
+	// +optional
+	Ignore []IgnoreRule `json:"ignore,omitempty"`
+	// NamePrefix of every object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	// +optional
+	NamePrefix string `json:"namePrefix,omitempty"`
+	// NameSuffix of every object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	// +optional
+	NameSuffix string `json:"nameSuffix,omitempty"`
+	// Patches, strategic merge or JSON.
+	// +optional
+	Patches []Patch `json:"patches,omitempty"`
+	// Images to replace.
+	// +optional
+	Images []Image `json:"images,omitempty"`
+	// ServiceAccountName to act as.
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// SourceRef names the source.
+	// +required
+	SourceRef CrossNamespaceSourceReference `json:"sourceRef"`
+	// Suspend stops everything for this unit; what is applied stays.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// TargetNamespace overrides the namespace of every object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	TargetNamespace string `json:"targetNamespace,omitempty"`
+	// Timeout of building, applying and becoming healthy; the interval when it
+	// is not set.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern="^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+	// Force recreates objects whose change the API server refuses.
+	// +kubebuilder:default:=false
+	// +optional
+	Force bool `json:"force,omitempty"`
+	// Wait for every applied object to be healthy.
+	// +optional
+	Wait bool `json:"wait,omitempty"`
+	// Components of kustomize to add.
+	// +optional
+	Components []string `json:"components,omitempty"`
+	// IgnoreMissingComponents leaves out components that are not in the source.
+	// +optional
+	IgnoreMissingComponents bool `json:"ignoreMissingComponents,omitempty"`
+	// BuildMetadata of kustomize to add to every object.
+	// +optional
+	BuildMetadata []BuildMetadata `json:"buildMetadata,omitempty"`
+}
+
+// BuildMetadata is one of kustomize's build metadata options.
+// +kubebuilder:validation:Enum=originAnnotations;transformerAnnotations
+type BuildMetadata string
+
+// CommonMetadata is added to every object.
+type CommonMetadata struct {
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Decryption tells how to decrypt Secrets.
+type Decryption struct {
+	// Provider of the decryption.
+	// +kubebuilder:validation:Enum=sops
+	// +required
+	Provider string `json:"provider"`
+	// ServiceAccountName whose identity is used with a key service.
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// SecretRef names the Secret with the private keys.
+	// +optional
+	SecretRef *meta.LocalObjectReference `json:"secretRef,omitempty"`
+}
+
+// KubeConfigReference names the connection to another cluster.
+// +kubebuilder:validation:XValidation:rule="has(self.configMapRef) || has(self.secretRef)",message="exactly one of spec.kubeConfig.configMapRef or spec.kubeConfig.secretRef must be specified"
+// +kubebuilder:validation:XValidation:rule="!has(self.configMapRef) || !has(self.secretRef)",message="exactly one of spec.kubeConfig.configMapRef or spec.kubeConfig.secretRef must be specified"
+type KubeConfigReference struct {
+	// ConfigMapRef names the ConfigMap with a cloud provider's settings.
+	// +optional
+	ConfigMapRef *meta.LocalObjectReference `json:"configMapRef,omitempty"`
+	// SecretRef names the Secret with a kubeconfig.
+	// +optional
+	SecretRef *meta.SecretKeyReference `json:"secretRef,omitempty"`
+}
+
+// PostBuild substitutes variables in the built manifests.
+type PostBuild struct {
+	// Substitute maps variables to values.
+	// +optional
+	Substitute map[string]string `json:"substitute,omitempty"`
+	// SubstituteFrom lists ConfigMaps and Secrets with variables.
+	// +optional
+	SubstituteFrom []SubstituteReference `json:"substituteFrom,omitempty"`
+	// SubstituteStrategy tells when to substitute.
+	// +kubebuilder:validation:Enum=WithVariables;Always
+	// +optional
+	SubstituteStrategy string `json:"substituteStrategy,omitempty"`
+}
+
+// SubstituteReference names an object with variables.
+type SubstituteReference struct {
+	// +kubebuilder:validation:Enum=Secret;ConfigMap
+	// +required
+	Kind string `json:"kind"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+	// Optional tolerates that there is no such object.
+	// +kubebuilder:default:=false
+	// +optional
+	Optional bool `json:"optional,omitempty"`
+}
+
+// DependencyReference names a unit that has to be ready first.
+type DependencyReference struct {
+	// +required
+	Name string `json:"name"`
+	// Namespace of the unit; the same when empty.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// ReadyExpr is a CEL expression that has to be true.
+	// +optional
+	ReadyExpr string `json:"readyExpr,omitempty"`
+}
+
+// NamespacedObjectKindReference names an object of any kind.
+type NamespacedObjectKindReference struct {
+	// +optional
+	APIVersion string `json:"apiVersion,omitempty"`
+	// +required
+	Kind string `json:"kind"`
+	// +required
+	Name string `json:"name"`
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// CustomHealthCheck tells by CEL expressions how healthy looks for a kind.
+type CustomHealthCheck struct {
+	// +required
+	APIVersion string `json:"apiVersion"`
+	// +optional
+	Kind string `json:"kind,omitempty"`
+	// +optional
+	InProgress string `json:"inProgress,omitempty"`
+	// +optional
+	Failed string `json:"failed,omitempty"`
+	// +required
+	Current string `json:"current"`
+}
+
+// IgnoreRule lists fields of some objects that are left alone.
+type IgnoreRule struct {
+	// Paths are JSON pointers (RFC 6901).
+	// +required
+	Paths []string `json:"paths"`
+	// +optional
+	Target *Selector `json:"target,omitempty"`
+}
+
+// Selector selects objects.
+type Selector struct {
+	// +optional
+	Group string `json:"group,omitempty"`
+	// +optional
+	Version string `json:"version,omitempty"`
+	// +optional
+	Kind string `json:"kind,omitempty"`
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// +optional
+	Name string `json:"name,omitempty"`
+	// +optional
+	AnnotationSelector string `json:"annotationSelector,omitempty"`
+	// +optional
+	LabelSelector string `json:"labelSelector,omitempty"`
+}
+
+// Patch is a strategic merge patch or a JSON patch.
+type Patch struct {
+	// +required
+	Patch string `json:"patch"`
+	// +optional
+	Target *Selector `json:"target,omitempty"`
+}
+
+// Image replaces a container image.
+type Image struct {
+	// +required
+	Name string `json:"name"`
+	// +optional
+	NewName string `json:"newName,omitempty"`
+	// +optional
+	NewTag string `json:"newTag,omitempty"`
+	// +optional
+	Digest string `json:"digest,omitempty"`
+}
+
+// CrossNamespaceSourceReference names a source.
+type CrossNamespaceSourceReference struct {
+	// +optional
+	APIVersion string `json:"apiVersion,omitempty"`
+	// +kubebuilder:validation:Enum=OCIRepository;GitRepository;Bucket;ExternalArtifact
+	// +required
+	Kind string `json:"kind"`
+	// +required
+	Name string `json:"name"`
+	// Namespace of the source; the same when empty.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// ResourceInventory lists what a unit has on the cluster, or may have.
+type ResourceInventory struct {
+	// +required
+	Entries []ResourceRef `json:"entries"`
+}
+
+// ResourceRef is one entry of an inventory.
+type ResourceRef struct {
+	// ID is namespace_name_group_Kind.
+	// +required
+	ID string `json:"id"`
+	// Version of the kind.
+	// +required
+	Version string `json:"v"`
+}
+
+// Snapshot is one entry of the history.
+type Snapshot struct {
+	// +required
+	Digest string `json:"digest"`
+	// +required
+	FirstReconciled metav1.Time `json:"firstReconciled"`
+	// +required
+	LastReconciled metav1.Time `json:"lastReconciled"`
+	// +required
+	LastReconciledDuration metav1.Duration `json:"lastReconciledDuration"`
+	// +required
+	LastReconciledStatus string `json:"lastReconciledStatus"`
+	// +required
+	TotalReconciliations int64 `json:"totalReconciliations"`
+	// +optional
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// KustomizationStatus is what came of it.
+type KustomizationStatus struct {
+	// ObservedGeneration is the generation of the spec that this is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// LastAppliedRevision is the last one that was applied as a whole.
+	// +optional
+	LastAppliedRevision string `json:"lastAppliedRevision,omitempty"`
+	// LastAppliedOriginRevision is the upstream revision of an OCI artifact.
+	// +optional
+	LastAppliedOriginRevision string `json:"lastAppliedOriginRevision,omitempty"`
+	// LastAttemptedRevision is the last one that was tried.
+	// +optional
+	LastAttemptedRevision string `json:"lastAttemptedRevision,omitempty"`
+	// LastHandledReconcileAt is the last requestedAt that was handled.
+	// +optional
+	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
+	// Inventory lists what the unit has on the cluster.
+	// +optional
+	Inventory *ResourceInventory `json:"inventory,omitempty"`
+	// History of what was applied.
+	// +optional
+	History []Snapshot `json:"history,omitempty"`
+}
+
+// Kustomization builds a folder of a source and applies it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:storageversion
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ks,categories={all,fluxcd,fluxcd-appliers}
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description=""
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status",description=""
+// +kubebuilder:printcolumn:name="Status",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].message",description=""
+type Kustomization struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Spec KustomizationSpec `json:"spec,omitempty"`
+	// +kubebuilder:default={"observedGeneration":-1}
+	// +optional
+	Status KustomizationStatus `json:"status,omitempty"`
+}
+
+// KustomizationList is a list of Kustomizations.
+//
+// +kubebuilder:object:root=true
+type KustomizationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Kustomization `json:"items"`
+}
+
+// GetTimeout is how long building, applying and becoming healthy may take.
+func (k *Kustomization) GetTimeout() time.Duration {
+	if k.Spec.Timeout != nil {
+		return k.Spec.Timeout.Duration
+	}
+	return k.Spec.Interval.Duration
+}
+
+// GetRetryInterval is the longest time between two attempts after a failure.
+func (k *Kustomization) GetRetryInterval() time.Duration {
+	if k.Spec.RetryInterval != nil {
+		return k.Spec.RetryInterval.Duration
+	}
+	return k.Spec.Interval.Duration
+}
+
+// GetDeletionPolicy is the policy, MirrorPrune when none is set.
+func (k *Kustomization) GetDeletionPolicy() string {
+	if k.Spec.DeletionPolicy == "" {
+		return DeletionPolicyMirrorPrune
+	}
+	return k.Spec.DeletionPolicy
+}
+
+// GetDependsOn names the units that have to be ready first.
+func (k *Kustomization) GetDependsOn() []types.NamespacedName {
+	names := make([]types.NamespacedName, 0, len(k.Spec.DependsOn))
+	for _, d := range k.Spec.DependsOn {
+		names = append(names, types.NamespacedName{Namespace: orDefault(d.Namespace, k.Namespace), Name: d.Name})
+	}
+	return names
+}
+
+// GetSource names the source, with its namespace.
+func (k *Kustomization) GetSource() types.NamespacedName {
+	ref := k.Spec.SourceRef
+	return types.NamespacedName{Namespace: orDefault(ref.Namespace, k.Namespace), Name: ref.Name}
+}
+
+func orDefault(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
