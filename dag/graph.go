@@ -3,6 +3,7 @@
 package dag
 
 import (
+	"maps"
 	"slices"
 	"sync"
 )
@@ -79,71 +80,28 @@ func (g *Graph[K]) Blocked(node K, done func(K) bool) []K {
 	g.mu.RLock()
 	needs := g.needs[node] // never changed in place
 	g.mu.RUnlock()
+	return filter(needs, func(n K) bool { return !done(n) })
+}
+
+// Missing are the direct needs of a node that are no nodes, sorted.
+func (g *Graph[K]) Missing(node K) []K {
+	edges := g.snapshot()
+	return g.Blocked(node, func(k K) bool { _, known := edges[k]; return known })
+}
+
+// snapshot is the graph as it is now. The lists are never changed in place.
+func (g *Graph[K]) snapshot() map[K][]K {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return maps.Clone(g.needs)
+}
+
+func filter[K any](list []K, keep func(K) bool) []K {
 	var out []K
-	for _, n := range needs {
-		if !done(n) {
-			out = append(out, n)
+	for _, k := range list {
+		if keep(k) {
+			out = append(out, k)
 		}
 	}
 	return out
-}
-
-// Why answers "what is this node waiting for": the chain of nodes that are not
-// done, from its first blocked need down to one that nothing blocks. It stops
-// where a cycle closes.
-func (g *Graph[K]) Why(node K, done func(K) bool) []K {
-	var chain []K
-	seen := map[K]bool{node: true}
-	for {
-		blocked := g.Blocked(node, done)
-		if len(blocked) == 0 || seen[blocked[0]] {
-			return chain
-		}
-		node = blocked[0]
-		seen[node] = true
-		chain = append(chain, node)
-	}
-}
-
-// Cycle is the shortest way from a node back to itself, beginning with the
-// smallest of its members, so that every member reports the same. It is nil for
-// a node that is on no cycle, even if it depends on one.
-func (g *Graph[K]) Cycle(node K) []K {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	from := map[K]K{}
-	queue := []K{node}
-	for len(queue) > 0 {
-		current := queue[0]
-		queue = queue[1:]
-		for _, next := range g.needs[current] {
-			if next == node {
-				return g.rotated(g.pathLocked(from, node, current))
-			}
-			if _, seen := from[next]; !seen {
-				from[next] = current
-				queue = append(queue, next)
-			}
-		}
-	}
-	return nil
-}
-
-func (g *Graph[K]) pathLocked(from map[K]K, start, end K) []K {
-	path := []K{end}
-	for path[len(path)-1] != start {
-		path = append(path, from[path[len(path)-1]])
-	}
-	slices.Reverse(path)
-	return path
-}
-
-func (g *Graph[K]) rotated(cycle []K) []K {
-	first := 0
-	for i := range cycle {
-		if g.compare(cycle[i], cycle[first]) < 0 {
-			first = i
-		}
-	}
-	return append(slices.Clone(cycle[first:]), cycle[:first]...)
 }
