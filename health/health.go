@@ -1,60 +1,97 @@
-// Package health tells whether an object has reached what its spec asks for.
+// Package health tells whether an object has reached its spec.
 //
-// The rules are those of kstatus (sigs.k8s.io/cli-utils), which clients of the
-// Kubernetes API agree on. Everything here is pure.
+// A Verdict is a status word and a message. The rules are those of kstatus
+// (sigs.k8s.io/cli-utils, "kstatus" in its documentation); rules.go has what is
+// different here, and why. Nothing here asks a cluster or a clock: equal objects
+// have equal verdicts, and messages hold no times and no counters, so that one
+// which is shown in a condition changes only when the trouble does.
 package health
 
 import (
+	"fmt"
 	"regexp"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
-// Status is how far an object came.
+// Status is one word of kstatus.
 type Status string
 
-// The statuses.
+// The statuses that an object can have.
 const (
-	Current     Status = "Current"
-	InProgress  Status = "InProgress"
-	Failed      Status = "Failed"
-	Terminating Status = "Terminating"
-	NotFound    Status = "NotFound"
-	Unknown     Status = "Unknown"
+	Current     Status = "Current"     // as its spec says
+	InProgress  Status = "InProgress"  // on its way there
+	Failed      Status = "Failed"      // will not get there without a change
+	Terminating Status = "Terminating" // marked for deletion
+	NotFound    Status = "NotFound"    // there is no object
+	Unknown     Status = "Unknown"     // its status can't be understood
 )
 
-// Verdict is a status and why. The message is stable: it does not change while
-// the trouble is the same.
+// Verdict is what is to be said about one object. It can be compared with ==.
 type Verdict struct {
 	Status  Status
-	Message string
+	Message string // one sentence without the name of the object
 }
 
-// Of judges an object by its status.
-func Of(obj *unstructured.Unstructured) Verdict {
-	if unseen(obj) {
-		return Verdict{InProgress, "its controller has not seen it yet"}
+// Of judges obj as the API server returned it, status included. A nil obj is
+// NotFound. It never fails: an object of an unexpected form is Unknown.
+func Of(obj *unstructured.Unstructured) (v Verdict) {
+	if obj == nil {
+		return Verdict{NotFound, "Resource not found"}
 	}
-	result, err := status.Compute(obj)
+	// kstatus asserts types of fields below status without checking them, and
+	// custom resources may hold anything there.
+	defer func() {
+		if recover() != nil {
+			v = Verdict{Unknown, "Resource status has an unexpected form"}
+		}
+	}()
+	res, err := status.Compute(obj)
 	if err != nil {
-		return Verdict{Unknown, "its status cannot be read: " + err.Error()}
+		return Verdict{Unknown, fmt.Sprintf("Resource status has an unexpected form: %v", err)}
 	}
-	v := Verdict{Status: Status(result.Status), Message: stable(result.Message)}
-	if v.Status == Current {
-		v.Message = "" // thousands of records need no praise
+	v = Verdict{Status(res.Status), message(res)}
+	if v.Status == Terminating || reason(res) == "LatestGenerationNotObserved" {
+		return v
 	}
-	return v
+	if rule := rules[obj.GroupVersionKind().GroupKind()]; rule != nil {
+		return rule(obj, v)
+	}
+	return custom(obj, v)
 }
 
-// unseen is an object that declares by its CRD's default that no controller has
-// looked at it.
-func unseen(obj *unstructured.Unstructured) bool {
-	observed, found, err := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
-	return found && err == nil && observed < 0
+// texts are our words for those reasons of kstatus whose messages count.
+var texts = map[string]string{
+	"LessReplicas":                "Not all replicas have been created",
+	"LessUpdated":                 "Not all replicas have been updated",
+	"LessReady":                   "Not all replicas are ready",
+	"LessAvailable":               "Not all replicas are available",
+	"LessCurrent":                 "Not all replicas are at the current revision",
+	"LessLabelled":                "Not all replicas have their labels",
+	"ExtraPods":                   "Old replicas are pending termination",
+	"PartitionRollout":            "Not all replicas of the partition have been updated",
+	"LatestGenerationNotObserved": "The latest generation has not been observed yet",
 }
 
-// counts are the figures in kstatus' messages, which move while a rollout goes on.
-var counts = regexp.MustCompile(`:? \d+/\d+`)
+// count is how kstatus counts behind a message that says all there is to say.
+var count = regexp.MustCompile(`\.? (Replicas|updated): \d+$`)
 
-func stable(message string) string { return counts.ReplaceAllString(message, "") }
+func message(res *status.Result) string {
+	if text, ok := texts[reason(res)]; ok {
+		return text
+	}
+	if res.Message == "" {
+		return reason(res)
+	}
+	return count.ReplaceAllString(res.Message, "")
+}
+
+// reason is the machine-readable word that kstatus has for a result which is
+// not Current.
+func reason(res *status.Result) string {
+	if len(res.Conditions) == 0 {
+		return ""
+	}
+	return res.Conditions[0].Reason
+}
