@@ -1,0 +1,70 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/plumb-gitops/plumb/internal/kube"
+)
+
+// shown is how many errors of one set a message carries.
+const shown = 10
+
+// UnknownKind says that the cluster does not serve the kind of an object.
+type UnknownKind struct{ Key kube.Key }
+
+// Error implements error.
+func (u *UnknownKind) Error() string {
+	gvk := u.Key.GVK()
+	return fmt.Sprintf("%s: the cluster has no kind %s in %s: install its CustomResourceDefinition, or add it to this set", u.Key, gvk.Kind, gvk.GroupVersion())
+}
+
+// Refusal is an object that the server did not take.
+type Refusal struct {
+	Key kube.Key
+	Op  string // dry-run, apply, delete
+	Err error
+}
+
+// Error implements error. It leads with the object.
+func (r *Refusal) Error() string {
+	text := r.Err.Error()
+	if r.Key.GroupKind.Kind == "Secret" {
+		text = quoted.ReplaceAllString(text, "Invalid value: (hidden)")
+	}
+	if mentionsImmutable(r.Err) {
+		text += "; to change it, set spec.force or the annotation kustomize.toolkit.fluxcd.io/force: enabled to have it recreated, or delete it, or undo the change"
+	}
+	return fmt.Sprintf("%s %s failed: %s", r.Key, r.Op, text)
+}
+
+// Unwrap gives the server's error.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// quoted is where the API server repeats what it was sent.
+var quoted = regexp.MustCompile(`Invalid value: ("(?:[^"\\]|\\.)*"|[^\s:]+)`)
+
+func refused(key kube.Key, op string, err error) error {
+	return &Refusal{Key: key, Op: op, Err: err}
+}
+
+func mentionsImmutable(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "immutable") || strings.Contains(text, "updates to statefulset spec for fields other than")
+}
+
+// joined is all errors as one, in their order, cut after the first few.
+func joined(errs []error) error {
+	var kept []error
+	for _, err := range errs {
+		if err != nil {
+			kept = append(kept, err)
+		}
+	}
+	if more := len(kept) - shown; more > 0 {
+		kept = append(kept[:shown], fmt.Errorf("and %d more objects", more))
+	}
+	return errors.Join(kept...)
+}

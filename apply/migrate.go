@@ -1,0 +1,90 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/plumb-gitops/plumb/internal/kube"
+)
+
+// kubectlHolds tells whether kubectl, in any of its forms, manages fields of
+// the object. It does not after a pass of ours: what only kubectl had set, and
+// the source has not, goes away.
+func kubectlHolds(obj *unstructured.Unstructured) bool {
+	for _, entry := range obj.GetManagedFields() {
+		if byKubectl(entry) {
+			return true
+		}
+	}
+	return false
+}
+
+func byKubectl(entry metav1.ManagedFieldsEntry) bool {
+	return strings.Contains(entry.Manager, "kubectl") && entry.Subresource == ""
+}
+
+// migrate makes kubectl's fields ours, so that the apply that follows removes
+// those which we don't set. A crash in between leaves us owning too much, which
+// that same apply mends in the next pass.
+func (a *Applier) migrate(ctx context.Context, key kube.Key) error {
+	current, err := a.Cluster.Get(ctx, key)
+	if apierrors.IsNotFound(err) {
+		return nil // deleted since: the apply creates it
+	}
+	if err != nil {
+		return err
+	}
+	merged, err := takeOver(current.GetManagedFields(), current.GetAPIVersion())
+	if err != nil {
+		return err
+	}
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/resourceVersion", "value": current.GetResourceVersion()},
+		{"op": "replace", "path": "/metadata/managedFields", "value": merged},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = a.Cluster.PatchJSON(ctx, key, patch, manager)
+	return err
+}
+
+// takeOver is the list of managers with kubectl's fields added to ours.
+func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, error) {
+	all := fieldpath.NewSet()
+	var others []metav1.ManagedFieldsEntry
+	for _, entry := range entries {
+		ours := entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
+		if !ours && !byKubectl(entry) {
+			others = append(others, entry)
+			continue
+		}
+		set := fieldpath.NewSet()
+		if entry.FieldsV1 != nil {
+			if err := set.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)); err != nil {
+				return nil, err
+			}
+		}
+		all = all.Union(set)
+	}
+	raw, err := all.ToJSON()
+	if err != nil {
+		return nil, err
+	}
+	now := metav1.Now()
+	return append(others, metav1.ManagedFieldsEntry{
+		Manager:    manager,
+		Operation:  metav1.ManagedFieldsOperationApply,
+		APIVersion: apiVersion,
+		Time:       &now,
+		FieldsType: "FieldsV1",
+		FieldsV1:   &metav1.FieldsV1{Raw: raw},
+	}), nil
+}

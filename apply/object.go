@@ -1,0 +1,69 @@
+package apply
+
+import (
+	"encoding/base64"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+const manager = kustomizev1.FieldManager
+
+// owned is the object as we send it: with the owner labels of its unit, and in
+// the form in which the server keeps it.
+func owned(obj *unstructured.Unstructured, unit types.NamespacedName) *unstructured.Unstructured {
+	out := obj.DeepCopy()
+	labels := out.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[kustomizev1.NameLabel] = unit.Name
+	labels[kustomizev1.NamespaceLabel] = unit.Namespace
+	out.SetLabels(labels)
+	unstructured.RemoveNestedField(out.Object, "status")
+	unstructured.RemoveNestedField(out.Object, "metadata", "creationTimestamp")
+	encodeSecret(out)
+	return out
+}
+
+// encodeSecret moves stringData to data. stringData is write-only: left there,
+// the server would forget that we own the values and drift would go unseen.
+func encodeSecret(obj *unstructured.Unstructured) {
+	gvk := obj.GroupVersionKind()
+	if gvk.Group != "" || gvk.Kind != "Secret" {
+		return
+	}
+	plain, found, err := unstructured.NestedStringMap(obj.Object, "stringData")
+	if !found || err != nil {
+		return // what is not a map of strings is for the server to refuse
+	}
+	for key, value := range plain {
+		encoded := base64.StdEncoding.EncodeToString([]byte(value))
+		if err := unstructured.SetNestedField(obj.Object, encoded, "data", key); err != nil {
+			return
+		}
+	}
+	unstructured.RemoveNestedField(obj.Object, "stringData")
+}
+
+// place gives a namespaced object no less and a cluster-wide one no more than
+// it needs.
+func place(obj *unstructured.Unstructured, namespaced bool) error {
+	if !namespaced {
+		obj.SetNamespace("")
+		return nil
+	}
+	if obj.GetNamespace() == "" {
+		return fmt.Errorf("%s/%s has no namespace: set its metadata.namespace, or spec.targetNamespace of the Kustomization", obj.GetKind(), obj.GetName())
+	}
+	return nil
+}
+
+// frozen tells whether the object, as we want it or as it is, asks to be left alone.
+func frozen(obj *unstructured.Unstructured, r live.Record) bool {
+	return r.Frozen || live.Frozen(obj)
+}

@@ -1,0 +1,113 @@
+// Package apply plans what has to be written to the cluster and writes it.
+//
+// A Plan is a value: for each object of a unit what has to happen to it, in
+// stages. Making it only reads; dry runs on the server tell what a write would
+// do. Dry run, diff and drift report are plans that nobody runs.
+//
+// This is the only package that writes workload objects (package prune deletes
+// them).
+package apply
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+// Action is what happens to an object. The words are used in plans, events,
+// logs and on the command line alike.
+type Action string
+
+// The actions.
+const (
+	Created    Action = "created"
+	Configured Action = "configured"
+	Recreated  Action = "recreated" // deleted first, since a field cannot be changed in place
+	Unchanged  Action = "unchanged"
+	Skipped    Action = "skipped"
+	Deleted    Action = "deleted"
+	Failed     Action = "failed"
+)
+
+// Change is what happens to one object, and why.
+type Change struct {
+	Key    kube.Key
+	Action Action
+	Reason string // why, where the action does not say it all
+	// Fields are the fields that somebody changed behind our back.
+	Fields []drift.Difference
+
+	desired  *unstructured.Unstructured
+	hash     drift.Hash // of desired
+	deferred bool       // cannot be tried before an earlier stage is applied
+	migrate  bool       // kubectl holds fields of it
+	drifted  bool       // it was as we want it, and is not any more
+	uid      types.UID  // of what has to go first, for Recreated
+}
+
+// Drifted tells whether the change puts back what somebody else did.
+func (c Change) Drifted() bool { return c.drifted }
+
+// Writes tells whether the change needs a request.
+func (c Change) Writes() bool {
+	return c.Action == Created || c.Action == Configured || c.Action == Recreated
+}
+
+// Written is what we know of an object since our own last write of it, or since
+// a dry run found nothing to write.
+type Written struct {
+	Desired drift.Hash // what we wanted
+	Owned   drift.Hash // what the server then had of it
+}
+
+// Plan is what has to happen, stage after stage.
+type Plan struct {
+	Stages [][]Change
+}
+
+// Changes are all changes, in order.
+func (p Plan) Changes() []Change { return slices.Concat(p.Stages...) }
+
+// Empty tells whether there is nothing to write.
+func (p Plan) Empty() bool {
+	return !slices.ContainsFunc(p.Changes(), Change.Writes)
+}
+
+// untouched tells whether an object is as we left it: we want the same, and
+// what is ours on the cluster is the same.
+func untouched(hash drift.Hash, w Written, r live.Record, known bool) bool {
+	return known && !r.Deleting && w.Desired == hash && w.Owned == r.Owned && w != (Written{})
+}
+
+// judge decides from what is there and from the answer to a dry run.
+func judge(c Change, answer *unstructured.Unstructured, r live.Record, known bool) Change {
+	c.migrate = kubectlHolds(answer)
+	switch {
+	case answer.GetResourceVersion() == "":
+		c.Action = Created
+	case !known:
+		c.Action = Configured // it exists without our labels
+	case c.migrate, drift.Content(answer) != r.Content, drift.Owned(answer, manager) != r.Owned:
+		c.Action = Configured
+	default:
+		c.Action = Unchanged
+	}
+	return c
+}
+
+// taken tells whether another unit took over an object that this one has in its
+// inventory. It is not taken back: two units that want the same object would
+// never come to rest.
+func taken(unit types.NamespacedName, r live.Record, claimed bool, exists func(types.NamespacedName) bool) bool {
+	return claimed && r.Owner != unit && r.Owner != (types.NamespacedName{}) && exists(r.Owner)
+}
+
+func sortChanges(changes []Change) {
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
+}

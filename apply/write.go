@@ -1,0 +1,184 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/plumb-gitops/plumb/health"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+// Result is what a run of a plan did.
+type Result struct {
+	Changes []Change             // every change of the plan that was decided, in order
+	Written map[kube.Key]Written // what is now known of each object
+}
+
+// NotYet says that a later stage needs an earlier one to take effect first.
+// Whoever gets it comes back when one of the objects changes.
+type NotYet struct{ Keys []kube.Key }
+
+// Error implements error.
+func (n *NotYet) Error() string {
+	names := make([]string, len(n.Keys))
+	for i, key := range n.Keys {
+		names[i] = key.String()
+	}
+	return "waiting for " + strings.Join(names, ", ") + " before what depends on it can be applied"
+}
+
+// Run writes what the plan says, stage by stage, and no further after a stage
+// that failed. The result holds what was done, also beside an error; running
+// the same plan anew after a crash does the rest.
+func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, error) {
+	result := Result{Written: map[kube.Key]Written{}}
+	for i, stage := range plan.Stages {
+		if later := plan.Stages[i:]; i > 0 {
+			if err := a.ready(plan.Stages[i-1], later); err != nil {
+				return result, err
+			}
+		}
+		if err := a.catchUp(ctx, req, stage); err != nil {
+			return result, err
+		}
+		written, err := a.write(ctx, stage)
+		result.Changes = append(result.Changes, stage...)
+		for key, w := range written {
+			result.Written[key] = w
+		}
+		if err != nil {
+			return result, err
+		}
+		failpoint.Hit("apply.stage")
+	}
+	return result, nil
+}
+
+// ready tells whether definitions just applied are served, so that what waits
+// for them can be tried.
+func (a *Applier) ready(before []Change, later [][]Change) error {
+	if !anyDeferred(later) {
+		return nil
+	}
+	var waiting []kube.Key
+	for _, c := range before {
+		if r, known := a.View.Get(c.Key); isDefinition(c.Key.GroupKind) && (!known || r.Health.Status != health.Current) {
+			waiting = append(waiting, c.Key)
+		}
+	}
+	if len(waiting) > 0 {
+		return &NotYet{Keys: waiting}
+	}
+	return nil
+}
+
+func anyDeferred(later [][]Change) bool {
+	for _, stage := range later {
+		for _, c := range stage {
+			if c.deferred {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// catchUp validates the objects of a stage that could not be tried when the
+// plan was made, before the first object of the stage is written.
+func (a *Applier) catchUp(ctx context.Context, req Request, stage []Change) error {
+	if !anyDeferred([][]Change{stage}) {
+		return nil
+	}
+	p := a.planning(req)
+	if err := p.follow(ctx); err != nil {
+		return err
+	}
+	late := make([]Change, 0, len(stage))
+	at := make([]int, 0, len(stage))
+	for i := range stage {
+		if !stage[i].deferred {
+			continue
+		}
+		c, err := p.change(stage[i].desired)
+		if err != nil {
+			return err
+		}
+		late, at = append(late, c), append(at, i)
+	}
+	if err := p.try(ctx, late); err != nil {
+		return err
+	}
+	for i, c := range late {
+		stage[at[i]] = c
+	}
+	return nil
+}
+
+// write carries out one stage. Each goroutine has its own slot, so no lock is
+// needed.
+func (a *Applier) write(ctx context.Context, stage []Change) (map[kube.Key]Written, error) {
+	errs := make([]error, len(stage))
+	records := make([]live.Record, len(stage))
+	group := errgroup.Group{}
+	group.SetLimit(parallel)
+	for i := range stage {
+		if !stage[i].Writes() {
+			records[i], _ = a.View.Get(stage[i].Key)
+			continue
+		}
+		group.Go(func() error {
+			failpoint.Hit("apply.object")
+			records[i], errs[i] = a.one(ctx, stage[i])
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	written := map[kube.Key]Written{}
+	for i := range stage {
+		switch {
+		case errs[i] != nil:
+			stage[i].Action, stage[i].Reason = Failed, errs[i].Error()
+		case stage[i].Action != Skipped:
+			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: records[i].Owned}
+		}
+	}
+	return written, joined(errs)
+}
+
+// one writes one object. A crash before the answer leaves an object that is in
+// the inventory already, so the next pass finds it.
+func (a *Applier) one(ctx context.Context, c Change) (live.Record, error) {
+	if c.Action == Recreated {
+		if err := a.makeRoom(ctx, c); err != nil {
+			return live.Record{}, err
+		}
+	}
+	if c.migrate {
+		if err := a.migrate(ctx, c.Key); err != nil {
+			return live.Record{}, refused(c.Key, "take over from kubectl", err)
+		}
+	}
+	answer, err := a.Cluster.Apply(ctx, c.desired, kube.ApplyOptions{Manager: manager})
+	if err != nil {
+		return live.Record{}, refused(c.Key, "apply", err)
+	}
+	return a.View.Observe(answer), nil
+}
+
+// makeRoom deletes what has to be recreated. When a finalizer keeps it, the pass
+// ends here and the deletion wakes the next one, which then creates the object.
+func (a *Applier) makeRoom(ctx context.Context, c Change) error {
+	gone, err := a.Cluster.Delete(ctx, c.Key, c.uid, "")
+	if err != nil {
+		return refused(c.Key, "delete", err)
+	}
+	if !gone {
+		return fmt.Errorf("%s is being deleted to be recreated, but something keeps it: %w", c.Key, &NotYet{Keys: []kube.Key{c.Key}})
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/internal/kube"
+)
+
+// Change is what happened to one object: Old is nil when it appeared, New when
+// it is gone from the selection.
+type Change struct {
+	Old, New *Record
+}
+
+// Record is the newer of the two.
+func (c Change) Record() Record {
+	if c.New != nil {
+		return *c.New
+	}
+	return *c.Old
+}
+
+// View is the live view of one cluster. It is safe for concurrent use.
+type View struct {
+	cluster *kube.Cluster
+	notify  func(Change)
+	spawn   func(run func(context.Context)) (stop func())
+
+	mu    sync.Mutex
+	kinds map[schema.GroupVersionKind]*kind
+	named map[kube.Key]*named
+}
+
+// kind is the watch of one kind, with its records.
+type kind struct {
+	view    *View
+	gvk     schema.GroupVersionKind
+	watcher *watcher
+	stop    func()
+	users   map[types.NamespacedName]bool
+	records map[kube.Key]Record
+}
+
+// New makes an empty view. Its watches end with ctx. notify is called, outside
+// of any lock, after each change that somebody may want to be woken for.
+func New(ctx context.Context, cluster *kube.Cluster, notify func(Change)) *View {
+	return &View{
+		cluster: cluster,
+		notify:  notify,
+		kinds:   map[schema.GroupVersionKind]*kind{},
+		named:   map[kube.Key]*named{},
+		spawn: func(run func(context.Context)) func() {
+			ctx, cancel := context.WithCancel(ctx)
+			go run(ctx)
+			return cancel
+		},
+	}
+}
+
+// Use says that a unit has objects of exactly these kinds. A kind that is new
+// to the view starts being watched, one that nobody uses any more stops. The
+// error names kinds that the cluster does not serve.
+func (v *View) Use(unit types.NamespacedName, gvks map[schema.GroupVersionKind]bool) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for gvk, k := range v.kinds {
+		if gvks[gvk] || !k.users[unit] {
+			continue
+		}
+		if delete(k.users, unit); len(k.users) == 0 {
+			k.stop()
+			delete(v.kinds, gvk)
+		}
+	}
+	for gvk := range gvks {
+		k, err := v.kindLocked(gvk)
+		if err != nil {
+			return err
+		}
+		k.users[unit] = true
+	}
+	return nil
+}
+
+func (v *View) kindLocked(gvk schema.GroupVersionKind) (*kind, error) {
+	if k, ok := v.kinds[gvk]; ok {
+		return k, nil
+	}
+	m, err := v.cluster.Mapping(gvk)
+	if err != nil {
+		return nil, err
+	}
+	k := &kind{view: v, gvk: gvk, users: map[types.NamespacedName]bool{}, records: map[kube.Key]Record{}}
+	owned := metav1.ListOptions{LabelSelector: kustomizev1.NameLabel}
+	k.watcher = newWatcher(v.cluster.Dynamic.Resource(m.Resource), owned, k, k.drop)
+	k.stop = v.spawn(k.watcher.run)
+	v.kinds[gvk] = k
+	return k, nil
+}
+
+// Sync returns when the view is complete for the kind. It fails when the kind
+// is not in use, or the server refuses to list or watch it.
+func (v *View) Sync(ctx context.Context, gvk schema.GroupVersionKind) error {
+	v.mu.Lock()
+	k, ok := v.kinds[gvk]
+	v.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%s is not in the live view", gvk.Kind)
+	}
+	if err := k.watcher.wait(ctx); err != nil {
+		return fmt.Errorf("watch %s: %w", gvk.Kind, err)
+	}
+	return nil
+}
+
+// Get tells what is known of an object that carries owner labels, or that
+// somebody follows by name.
+func (v *View) Get(key kube.Key) (Record, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if k, ok := v.kinds[key.GVK()]; ok {
+		if r, ok := k.records[key]; ok {
+			return r, true
+		}
+	}
+	if n, ok := v.named[key]; ok && n.object != nil {
+		return Reduce(n.object), true
+	}
+	return Record{}, false
+}
+
+// Observe takes the answer to a write of our own, so that the view is never
+// behind what we did. The event that follows changes nothing then.
+func (v *View) Observe(obj *unstructured.Unstructured) Record {
+	v.mu.Lock()
+	k, ok := v.kinds[obj.GroupVersionKind()]
+	v.mu.Unlock()
+	r := Reduce(obj)
+	if ok {
+		k.set(r)
+	}
+	return r
+}
+
+// Kinds is how many kinds are watched.
+func (v *View) Kinds() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.kinds)
+}
+
+// put implements sink.
+func (k *kind) put(obj *unstructured.Unstructured) { k.set(Reduce(obj)) }
+
+func (k *kind) set(r Record) {
+	k.view.mu.Lock()
+	old, known := k.records[r.Key]
+	if known && Older(r.ResourceVersion, old.ResourceVersion) {
+		k.view.mu.Unlock()
+		return
+	}
+	k.records[r.Key] = r
+	k.view.mu.Unlock()
+	switch {
+	case !known:
+		k.view.notify(Change{New: &r})
+	case !alike(old, r):
+		k.view.notify(Change{Old: &old, New: &r})
+	}
+}
+
+// remove implements sink. What left the selection may have been deleted or only
+// have lost its label; the record is gone in both cases, and whoever plans next
+// looks.
+func (k *kind) remove(obj *unstructured.Unstructured) {
+	key := kube.KeyOf(obj)
+	k.view.mu.Lock()
+	old, known := k.records[key]
+	if !known || Older(obj.GetResourceVersion(), old.ResourceVersion) {
+		k.view.mu.Unlock()
+		return
+	}
+	delete(k.records, key)
+	k.view.mu.Unlock()
+	k.view.notify(Change{Old: &old})
+}
+
+// replace implements sink.
+func (k *kind) replace(objs []*unstructured.Unstructured, resourceVersion string) {
+	listed := make(map[kube.Key]bool, len(objs))
+	for _, obj := range objs {
+		listed[kube.KeyOf(obj)] = true
+		k.put(obj)
+	}
+	for _, r := range k.missing(listed, resourceVersion) {
+		k.view.notify(Change{Old: &r})
+	}
+}
+
+// missing removes and returns the records that a list of that resource version
+// does not have; what we wrote ourselves since then stays.
+func (k *kind) missing(listed map[kube.Key]bool, resourceVersion string) []Record {
+	k.view.mu.Lock()
+	defer k.view.mu.Unlock()
+	var out []Record
+	for key, r := range k.records {
+		if !listed[key] && !Older(resourceVersion, r.ResourceVersion) {
+			delete(k.records, key)
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// drop ends the watch of a kind that the server does not serve any more.
+func (k *kind) drop() {
+	k.view.mu.Lock()
+	k.stop()
+	delete(k.view.kinds, k.gvk)
+	k.view.mu.Unlock()
+	k.replace(nil, "")
+}

@@ -1,0 +1,139 @@
+package prune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+// parallel is how many deletes one unit has under way at once.
+const parallel = 8
+
+// attempts is how often a delete is decided anew because the object changed
+// between the look and the delete.
+const attempts = 5
+
+// View is what pruning needs of the live view.
+type View interface {
+	Get(kube.Key) (live.Record, bool)
+}
+
+// Pruner deletes on one cluster.
+type Pruner struct {
+	Cluster *kube.Cluster
+	View    View
+	// OwnNamespace is where Plumb itself runs, "" when it runs outside.
+	OwnNamespace string
+}
+
+// Outcome is what became of one object.
+type Outcome struct {
+	Key     kube.Key
+	Verdict Verdict // Gone also for what this run deleted
+	Deleted bool    // this run deleted it
+	Reason  string
+}
+
+// Run deletes what the request names, in the opposite order of applying. The
+// outcomes say for each object whether it may leave the inventory (Gone,
+// Forget) or has to stay (Wait, Block); what failed is in the error, and stays.
+func (p *Pruner) Run(ctx context.Context, r Request) ([]Outcome, error) {
+	var byStage [kube.Stages][]kube.Key
+	for _, key := range r.Objects {
+		stage := kube.Stage(key.GroupKind)
+		byStage[stage] = append(byStage[stage], key)
+	}
+	var all []Outcome
+	var errs []error
+	for i := kube.Stages - 1; i >= 0; i-- {
+		outcomes, err := p.stage(ctx, r, byStage[i])
+		all, errs = append(all, outcomes...), append(errs, err)
+	}
+	return all, errors.Join(errs...)
+}
+
+// stage decides and deletes the objects of one stage. Each goroutine has its
+// own slot, so no lock is needed.
+func (p *Pruner) stage(ctx context.Context, r Request, keys []kube.Key) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(keys))
+	errs := make([]error, len(keys))
+	group := errgroup.Group{}
+	group.SetLimit(parallel)
+	for i, key := range keys {
+		group.Go(func() error {
+			outcomes[i], errs[i] = p.one(ctx, r, key)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	done := outcomes[:0]
+	for i := range outcomes {
+		if errs[i] == nil {
+			done = append(done, outcomes[i])
+		}
+	}
+	return done, errors.Join(errs...)
+}
+
+func (p *Pruner) one(ctx context.Context, r Request, key kube.Key) (Outcome, error) {
+	c := candidate{key: key}
+	c.record, c.known = p.View.Get(key)
+	for range attempts {
+		out, err := p.decide(ctx, r, c)
+		if err != nil || out.Verdict != Delete {
+			return out, err
+		}
+		failpoint.Hit("prune.object")
+		gone, err := p.Cluster.Delete(ctx, key, c.record.UID, c.record.ResourceVersion)
+		switch {
+		case apierrors.IsConflict(err): // it changed since we looked
+			if c, err = p.look(ctx, key); err != nil {
+				return Outcome{}, err
+			}
+		case err != nil:
+			return Outcome{}, fmt.Errorf("%s delete failed: %w", key, err)
+		case !gone:
+			return Outcome{Key: key, Verdict: Wait, Deleted: true, Reason: "something keeps it from being deleted"}, nil
+		default:
+			return Outcome{Key: key, Verdict: Gone, Deleted: true}, nil
+		}
+	}
+	return Outcome{}, fmt.Errorf("%s delete failed: it changes faster than it can be looked at", key)
+}
+
+// decide asks the vetoes; without one the object has to go.
+func (p *Pruner) decide(ctx context.Context, r Request, c candidate) (Outcome, error) {
+	for _, v := range p.vetoes() {
+		verdict, reason, err := v.check(ctx, r, c)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if verdict == Block && r.Leave {
+			verdict = Forget
+		}
+		if verdict != "" {
+			return Outcome{Key: c.key, Verdict: verdict, Reason: reason}, nil
+		}
+	}
+	return Outcome{Key: c.key, Verdict: Delete}, nil
+}
+
+// look reads the object itself, for when the live view is behind.
+func (p *Pruner) look(ctx context.Context, key kube.Key) (candidate, error) {
+	obj, err := p.Cluster.Get(ctx, key)
+	if apierrors.IsNotFound(err) {
+		return candidate{key: key}, nil
+	}
+	if err != nil {
+		return candidate{}, fmt.Errorf("%s: look before pruning: %w", key, err)
+	}
+	record := live.Reduce(obj)
+	return candidate{key: key, record: record, known: record.Owner.Name != ""}, nil
+}
