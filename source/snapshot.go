@@ -41,7 +41,7 @@ type Tree interface {
 type Entry struct {
 	Name string // the last element of the path
 	Mode fs.FileMode
-	Size int64 // bytes; 0 for folders
+	Size int64 // bytes, where the tree knows it without reading; else 0
 	Hash string
 }
 
