@@ -1,0 +1,139 @@
+// Package build turns a tree and a spec into manifests, in memory.
+//
+// The spec names a folder. Its kustomization (kustomize's file of that name, or
+// one that is generated from the folder's YAML files) is built by kustomize as a
+// library. Everything that was looked at in the tree on the way, and everything
+// that was looked for and not there, is noted in the read set: while that is
+// Unchanged in a later tree, a build there would have the same outcome.
+//
+// An operand is what a kustomization is made of: a file of objects, or a folder
+// with a kustomization of its own (a base).
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/plumb-gitops/plumb/source"
+)
+
+// Spec says what to build. Its zero value builds the root of the tree as it is.
+type Spec struct {
+	// Path is the folder to build, from the root of the tree: "apps/web",
+	// "./apps/web" and "/apps/web" are the same, "" is the root.
+	Path string
+	// TargetNamespace, unless "", becomes the namespace of all objects, over the
+	// one that the kustomization sets.
+	TargetNamespace string
+	// RemoteBases allows kustomizations to fetch from elsewhere (http, git). That
+	// makes the build depend on what nobody can compare: its read set is never
+	// Unchanged.
+	RemoteBases bool
+}
+
+// changes tells whether the spec asks for more than the kustomization as it is.
+func (s Spec) changes() bool { return s.TargetNamespace != "" }
+
+// customize puts what the spec asks for into the kustomization at its path.
+func (s Spec) customize(k *types.Kustomization) {
+	if s.TargetNamespace != "" {
+		k.Namespace = s.TargetNamespace
+	}
+}
+
+// Result is the outcome of a build.
+type Result struct {
+	// Objects are in the order of the kustomization's operands, which is the
+	// same in every build. Each has an apiVersion, a kind and a name, and no two
+	// are the same object. Namespaces are as written: those who know which kinds
+	// have one fill in or drop it.
+	Objects []*unstructured.Unstructured
+	// Reads is what the outcome depends on.
+	Reads ReadSet
+}
+
+// Error is what is wrong with a file or a folder of the tree.
+type Error struct {
+	File string // from the root of the tree
+	Err  error
+}
+
+// Error leads with the file.
+func (e *Error) Error() string { return e.File + ": " + e.Err.Error() }
+
+// Unwrap returns the error without the file.
+func (e *Error) Unwrap() error { return e.Err }
+
+// failure makes an Error.
+func failure(file, format string, args ...any) *Error {
+	return &Error{File: file, Err: fmt.Errorf(format, args...)}
+}
+
+// Kustomization builds spec in tree. No objects is no error. The Result's read
+// set is valid with an error, too: the same error comes again until something in
+// it changes. Errors in the content are *Error; others (ctx done, the tree can't
+// be read) say nothing about it, and their read set is never Unchanged.
+func Kustomization(ctx context.Context, tree source.Tree, spec Spec) (Result, error) {
+	r := newRecorder(ctx, tree)
+	b := &builder{recorder: r, spec: spec}
+	objects, err := b.build()
+	reads := r.readSet(b.remote)
+	if r.broken != nil {
+		// Whatever else went wrong is a consequence.
+		return Result{Reads: reads}, r.broken
+	}
+	if err != nil {
+		return Result{Reads: reads}, err
+	}
+	return Result{Objects: objects, Reads: reads}, nil
+}
+
+// builder is one build.
+type builder struct {
+	*recorder
+	spec     Spec
+	overlay  map[string][]byte // kustomizations as the spec wants them, in place of the tree's
+	visited  []kustomization   // bases come before those that use them
+	building []string          // the folders that lead to the one being inspected
+	remote   bool              // something remote is used
+	schema   bool              // some kustomization brings its own OpenAPI schema
+	patched  bool              // some kustomization has patches
+}
+
+func (b *builder) build() ([]*unstructured.Unstructured, error) {
+	dir, err := b.prepare()
+	if err != nil || dir == "" {
+		return nil, err
+	}
+	if err := b.inspect(dir); err != nil {
+		return nil, err
+	}
+	built, err := b.run(dir)
+	if err != nil {
+		return nil, b.explain(err)
+	}
+	objects, err := convert(built)
+	if err != nil {
+		return nil, b.explain(err)
+	}
+	return objects, nil
+}
+
+// Hash names the content of one desired object: hex, stable over the order of
+// keys and over processes.
+func Hash(obj *unstructured.Unstructured) string {
+	// encoding/json sorts the keys of maps.
+	content, err := json.Marshal(obj.Object)
+	if err != nil {
+		// Objects of this package and of any client hold only what JSON can.
+		content = fmt.Appendf(nil, "%#v", obj.Object)
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
