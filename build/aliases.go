@@ -3,7 +3,7 @@ package build
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"io"
 	"regexp"
 	"strings"
 
@@ -132,11 +132,11 @@ func documents(content []byte) []document {
 func (d document) decode() (*yaml.Node, error) {
 	node := &yaml.Node{}
 	err := yaml.NewDecoder(strings.NewReader(d.text)).Decode(node)
-	if err != nil && strings.TrimSpace(d.text) == "" {
+	if errors.Is(err, io.EOF) {
 		return &yaml.Node{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s", d.absolute(err.Error()))
+		return nil, d.syntaxError(err)
 	}
 	return node, nil
 }

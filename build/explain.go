@@ -122,7 +122,6 @@ var lineNumber = regexp.MustCompile(`line (\d+)`)
 
 // absolute makes line numbers in a message count from the top of the file.
 func (d document) absolute(message string) string {
-	message = strings.TrimPrefix(message, "yaml: ")
 	return lineNumber.ReplaceAllStringFunc(message, func(text string) string {
 		line, err := strconv.Atoi(strings.TrimPrefix(text, "line "))
 		if err != nil {
@@ -130,6 +129,20 @@ func (d document) absolute(message string) string {
 		}
 		return fmt.Sprintf("line %d", d.line+line)
 	})
+}
+
+// syntaxError is what the YAML parser says, with the right line. It counts lines
+// from 0 in what its grammar finds, from 1 in what its scanner finds, and doesn't
+// mention line 0 (go.yaml.in/yaml/v3, parser.fail).
+func (d document) syntaxError(err error) error {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	if !lineNumber.MatchString(message) {
+		return fmt.Errorf("line %d: %s", d.line+1, message)
+	}
+	if strings.Contains(message, "did not find expected") {
+		d.line++
+	}
+	return errors.New(d.absolute(message))
 }
 
 // phrase is something that kustomize says, and what we say instead.
@@ -158,9 +171,12 @@ var phrases = []phrase{
 	{regexp.MustCompile(`(?s) for value .*$`), ""},
 	{regexp.MustCompile(`(?s)received error (.*?) for the following resource:.*$`), "$1"},
 	{regexp.MustCompile(`(?s)empty item at (\S*) in object.*$`), "a list has an empty item at $1"},
+	{regexp.MustCompile(`id resid\.ResId\{.*?Kind:"(.*?)".*?Name:"(.*?)".*?\} (exists|does not exist); .*$`), "$1 $2 $3, which does not go with the behavior of the generator"},
 	{regexp.MustCompile(`json: unknown field (".*?")`), "unknown field $1"},
+	{regexp.MustCompile(`json: cannot unmarshal (\w+) into Go struct field Kustomization\.(\S+) of type (\S+)`), "$2: is a $1, not a $3"},
 	{regexp.MustCompile(`error converting YAML to JSON: |^invalid Kustomization: |yaml: `), ""},
-	{regexp.MustCompile(`recursed (accumulation|merging)[^:]*: |accumulating (resources|components): |accumulat(ion|eDirectory) err='.*?': `), ""},
+	{regexp.MustCompile(`(?s)^.*accumulation err='.*': `), ""},
+	{regexp.MustCompile(`recursed (accumulation|merging)[^:]*: |accumulating (resources|components): `), ""},
 	{regexp.MustCompile(regexp.QuoteMeta(mount) + `(/|\b)`), ""},
 }
 
