@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/plumb-gitops/plumb/engine"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/source/git"
+)
+
+// engineFlags are the settings that every command which runs the engine takes.
+type engineFlags struct {
+	storage        string
+	concurrent     int
+	remoteBases    bool
+	fileURLs       bool
+	verifyInterval time.Duration
+	leaseNamespace string
+	logLevel       string
+	logFormat      string
+}
+
+func (f *engineFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.storage, "storage-path", "", "folder for fetched sources (default: a folder in the user's cache)")
+	flags.IntVar(&f.concurrent, "concurrent", 8, "how many objects are worked on at once")
+	flags.BoolVar(&f.remoteBases, "allow-remote-bases", false, "let kustomizations load bases from other addresses")
+	flags.BoolVar(&f.fileURLs, "allow-file-urls", false, "let GitRepositories name folders of this machine (file://)")
+	flags.DurationVar(&f.verifyInterval, "verify-interval", 6*time.Hour, "how often everything is looked at anew, as a safety net")
+	flags.StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that makes sure of one engine per cluster")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, error")
+	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
+}
+
+// leaseName is the lease that every engine takes, wherever it runs.
+const leaseName = "plumb-engine"
+
+func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Options, error) {
+	if f.concurrent < 1 {
+		return engine.Options{}, usage(fmt.Errorf("--concurrent %d: want at least 1", f.concurrent))
+	}
+	dir, err := f.storageDir()
+	if err != nil {
+		return engine.Options{}, err
+	}
+	store, err := git.New(filepath.Join(dir, "git"), git.Options{AllowFile: f.fileURLs})
+	if err != nil {
+		return engine.Options{}, err
+	}
+	return engine.Options{
+		Cluster:        cluster,
+		Git:            store,
+		Log:            log,
+		Concurrent:     f.concurrent,
+		RemoteBases:    f.remoteBases,
+		VerifyInterval: f.verifyInterval,
+		OwnNamespace:   ownNamespace(),
+		LeaderElection: engine.Election{Enabled: true, Namespace: f.leaseNamespace, Name: leaseName},
+	}, nil
+}
+
+func (f *engineFlags) storageDir() (string, error) {
+	if f.storage != "" {
+		return f.storage, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", usage(fmt.Errorf("no folder for fetched sources: %w; give --storage-path", err))
+	}
+	return filepath.Join(cache, "plumb"), nil
+}
+
+// logger writes structured logs to standard error, ours and the libraries'.
+func (f *engineFlags) logger(g *global) (logr.Logger, error) {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "error": slog.LevelError}
+	level, ok := levels[f.logLevel]
+	if !ok {
+		return logr.Logger{}, usage(fmt.Errorf("--log-level %s: want debug, info or error", f.logLevel))
+	}
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler
+	switch f.logFormat {
+	case "json":
+		handler = slog.NewJSONHandler(g.err, options)
+	case "text":
+		handler = slog.NewTextHandler(g.err, options)
+	default:
+		return logr.Logger{}, usage(fmt.Errorf("--log-format %s: want json or text", f.logFormat))
+	}
+	log := logr.FromSlogHandler(handler)
+	ctrllog.SetLogger(log)
+	klog.SetLogger(log)
+	return log, nil
+}
+
+// ownNamespace is the namespace of the pod that we run in, "" outside of one.
+func ownNamespace() string {
+	if name := os.Getenv("POD_NAMESPACE"); name != "" {
+		return name
+	}
+	raw, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(raw))
+}

@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/api/meta"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
+	"github.com/plumb-gitops/plumb/engine"
+	"github.com/plumb-gitops/plumb/internal/kube"
+)
+
+// ownKinds are the kinds that a one-shot run drives, sources first.
+var ownKinds = []schema.GroupVersionKind{
+	sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind),
+	kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
+}
+
+// item is one of our objects, of any kind: what all of them have in common.
+type item struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Namespace   string            `json:"namespace"`
+		Name        string            `json:"name"`
+		Generation  int64             `json:"generation"`
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
+	Spec struct {
+		Suspend   bool `json:"suspend"`
+		SourceRef struct {
+			Kind      string `json:"kind"`
+			Name      string `json:"name"`
+			Namespace string `json:"namespace"`
+		} `json:"sourceRef"`
+	} `json:"spec"`
+	Status struct {
+		ObservedGeneration     int64              `json:"observedGeneration"`
+		Conditions             []metav1.Condition `json:"conditions"`
+		LastHandledReconcileAt string             `json:"lastHandledReconcileAt"`
+		LastAppliedRevision    string             `json:"lastAppliedRevision"`
+		Artifact               *meta.Artifact     `json:"artifact"`
+		Inventory              struct {
+			Entries []any `json:"entries"`
+		} `json:"inventory"`
+	} `json:"status"`
+}
+
+func (i item) id() string { return i.Kind + "/" + i.Metadata.Namespace + "/" + i.Metadata.Name }
+
+func itemOf(obj *unstructured.Unstructured) (i item, err error) {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &i); err != nil {
+		return i, fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
+	}
+	return i, nil
+}
+
+// list reads all of our objects.
+func list(ctx context.Context, cluster *kube.Cluster) ([]item, error) {
+	var out []item
+	for _, gvk := range ownKinds {
+		resource, err := cluster.Resource(gvk, "")
+		if err != nil {
+			return nil, err
+		}
+		found, err := resource.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", gvk.Kind, err)
+		}
+		for n := range found.Items {
+			i, err := itemOf(&found.Items[n])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// leaseHolder names the engine that holds the cluster's lease now, "" for none.
+// A lease that was not renewed in time is nobody's.
+func leaseHolder(ctx context.Context, cluster *kube.Cluster, e engine.Election) (string, error) {
+	resource, err := cluster.Resource(coordinationv1.SchemeGroupVersion.WithKind("Lease"), e.Namespace)
+	if err != nil {
+		return "", err
+	}
+	obj, err := resource.Get(ctx, e.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look for a running Plumb: %w", err)
+	}
+	lease := coordinationv1.Lease{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &lease); err != nil {
+		return "", err
+	}
+	s := lease.Spec
+	if s.HolderIdentity == nil || s.RenewTime == nil || s.LeaseDurationSeconds == nil {
+		return "", nil
+	}
+	if time.Since(s.RenewTime.Time) > time.Duration(*s.LeaseDurationSeconds)*time.Second {
+		return "", nil
+	}
+	return *s.HolderIdentity, nil
+}
+
+// handOver asks the running engine to look at everything now and watches what
+// becomes of it.
+func (o *once) handOver(ctx context.Context, news chan<- engine.Progress) error {
+	token := time.Now().Format(time.RFC3339Nano)
+	for _, gvk := range ownKinds {
+		go o.watch(ctx, gvk, token, news)
+	}
+	items, err := list(ctx, o.cluster)
+	if err != nil {
+		return err
+	}
+	for _, i := range items {
+		if err := o.request(ctx, i, token); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// request asks for one object to be looked at.
+func (o *once) request(ctx context.Context, i item, token string) error {
+	for _, gvk := range ownKinds {
+		if gvk.Kind != i.Kind {
+			continue
+		}
+		resource, err := o.cluster.Resource(gvk, i.Metadata.Namespace)
+		if err != nil {
+			return err
+		}
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token)
+		if _, err := resource.Patch(ctx, i.Metadata.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cliManager}); err != nil {
+			return fmt.Errorf("%s: ask for reconciliation: %w", i.id(), err)
+		}
+	}
+	return nil
+}
+
+// watch tells what the statuses of one kind say.
+func (o *once) watch(ctx context.Context, gvk schema.GroupVersionKind, token string, news chan<- engine.Progress) {
+	mapping, err := o.cluster.Mapping(gvk)
+	if err != nil {
+		return
+	}
+	resource := o.cluster.Dynamic.Resource(mapping.Resource)
+	tell := func(obj any) {
+		u, ok := obj.(*unstructured.Unstructured)
+		if !ok {
+			return
+		}
+		i, err := itemOf(u)
+		if err != nil || (i.Status.LastHandledReconcileAt != token && !i.Spec.Suspend) {
+			return
+		}
+		select {
+		case news <- i.progress():
+		case <-ctx.Done():
+		}
+	}
+	lw := cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, lo metav1.ListOptions) (runtime.Object, error) {
+			return resource.List(ctx, lo)
+		},
+		WatchFuncWithContext: resource.Watch,
+	}
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: &lw, ObjectType: &unstructured.Unstructured{},
+		Handler: cache.ResourceEventHandlerFuncs{AddFunc: tell, UpdateFunc: func(_, now any) { tell(now) }},
+	})
+	informer.RunWithContext(ctx)
+}
+
+// progress reads a status as the end of a pass.
+func (i item) progress() engine.Progress {
+	p := engine.Progress{
+		Kind: i.Kind, Name: types.NamespacedName{Namespace: i.Metadata.Namespace, Name: i.Metadata.Name},
+		Suspended: i.Spec.Suspend, Objects: len(i.Status.Inventory.Entries), Attempts: attempts,
+		Outcome: engine.Outcome{Revision: i.Status.LastAppliedRevision, Next: engine.Retry},
+	}
+	if ref := i.Spec.SourceRef; ref.Name != "" {
+		if ref.Namespace == "" {
+			ref.Namespace = i.Metadata.Namespace
+		}
+		p.Source = ref.Kind + "/" + ref.Namespace + "/" + ref.Name
+	}
+	if i.Status.Artifact != nil {
+		p.Outcome.Revision = i.Status.Artifact.Revision
+	}
+	c := apimeta.FindStatusCondition(i.Status.Conditions, meta.ReadyCondition)
+	if c == nil {
+		p.Outcome.Next, p.Outcome.Reason = engine.Wait, meta.ProgressingReason
+		return p
+	}
+	p.Outcome.Reason, p.Outcome.Message = c.Reason, c.Message
+	switch {
+	case i.Status.ObservedGeneration != i.Metadata.Generation || c.Status == metav1.ConditionUnknown:
+		p.Outcome.Next, p.Outcome.Reason = engine.Wait, meta.ProgressingReason
+	case c.Status == metav1.ConditionTrue:
+		p.Outcome.Next = engine.Done
+	case c.Reason == kustomizev1.DependencyNotReadyReason || c.Reason == kustomizev1.ArtifactFailedReason:
+		p.Outcome.Next = engine.Wait
+	}
+	return p
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/plumb-gitops/plumb/engine"
+)
+
+type runFlags struct {
+	engineFlags
+	leaderElect bool
+	takeOver    bool
+	metricsAddr string
+	healthAddr  string
+}
+
+func newRun(g *global) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the engine until it is stopped",
+		Example: `  # against the cluster of the current kubeconfig
+  plumb run --storage-path /var/lib/plumb
+
+  # on a laptop, without taking the lease, on free ports
+  plumb run --leader-elect=false --metrics-addr 127.0.0.1:0 --health-addr 127.0.0.1:0 --log-format text`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), g, f) },
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "take the lease first, so that one engine works on a cluster at a time")
+	cmd.Flags().BoolVar(&f.takeOver, "take-over", false, "start although the toolkit's controllers run in the cluster")
+	cmd.Flags().StringVar(&f.metricsAddr, "metrics-addr", ":8080", "address of /metrics; port 0 takes a free one, \"\" serves none")
+	cmd.Flags().StringVar(&f.healthAddr, "health-addr", ":9440", "address of /healthz and /readyz; port 0 takes a free one, \"\" serves none")
+	return cmd
+}
+
+func run(ctx context.Context, g *global, f runFlags) error {
+	log, err := f.logger(g)
+	if err != nil {
+		return err
+	}
+	cluster, err := g.connect()
+	if err != nil {
+		return err
+	}
+	options, err := f.options(cluster, log)
+	if err != nil {
+		return err
+	}
+	options.LeaderElection.Enabled = f.leaderElect
+	if !f.takeOver {
+		if err := alone(ctx, cluster); err != nil {
+			return err
+		}
+	}
+	var ready atomic.Bool
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(ctx, log, "metrics", f.metricsAddr, metricsHandler()) })
+	group.Go(func() error { return serve(ctx, log, "health", f.healthAddr, healthHandler(&ready)) })
+	group.Go(func() error {
+		defer cancel() // the servers end with the engine
+		return engine.Run(ctx, options, func() {
+			ready.Store(true)
+			log.Info("running", "version", version)
+		})
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+func metricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// healthHandler says that the process lives, and whether it sees the cluster. An
+// engine that waits for the lease is ready: ready to take over.
+func healthHandler(ready *atomic.Bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !ready.Load() {
+			http.Error(w, "not ready: waiting for the first lists", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// serve answers on addr until ctx ends.
+func serve(ctx context.Context, log logr.Logger, what, addr string, handler http.Handler) error {
+	if addr == "" {
+		return nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("--%s-addr %s: %w", what, addr, err)
+	}
+	log.Info("serving "+what, "address", listener.Addr().String())
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-ctx.Done():
+		return server.Close()
+	}
+}

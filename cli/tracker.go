@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"maps"
+	"slices"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/engine"
+)
+
+// attempts is how often something may fail before a one-shot run takes it as
+// the answer.
+const attempts = 3
+
+// tracker knows how far a one-shot run has come. It is pure: it is told what
+// happened and says whether that was all.
+type tracker struct {
+	objects map[string]*tracked
+}
+
+// tracked is what is known of one source or Kustomization.
+type tracked struct {
+	id      string
+	seen    bool // a pass over it has ended
+	last    engine.Progress
+	actions []engine.Action // of all passes
+}
+
+func newTracker() *tracker { return &tracker{objects: map[string]*tracked{}} }
+
+// expect adds an object that has to come to an end too.
+func (t *tracker) expect(id string) *tracked {
+	if t.objects[id] == nil {
+		t.objects[id] = &tracked{id: id}
+	}
+	return t.objects[id]
+}
+
+// note takes the end of a pass.
+func (t *tracker) note(p engine.Progress) {
+	if p.Gone {
+		delete(t.objects, p.ID())
+		return
+	}
+	o := t.expect(p.ID())
+	o.seen, o.last = true, p
+	o.actions = append(o.actions, p.Outcome.Actions...)
+	for _, a := range p.Outcome.Actions {
+		if brings(a) {
+			t.expect(a.Key.String())
+		}
+	}
+}
+
+// brings tells whether an action made another object of our own kinds.
+func brings(a engine.Action) bool {
+	kind := a.Key.GroupKind.Kind
+	return a.Verb == string(apply.Created) && (kind == kustomizev1.KustomizationKind && a.Key.GroupKind.Group == kustomizev1.GroupVersion.Group || kind == "GitRepository")
+}
+
+// state is where one object stands.
+type state string
+
+const (
+	working   state = "Working"   // something will happen by itself
+	ready     state = "Ready"     // as its source says
+	suspended state = "Suspended" // left alone
+	failed    state = "Failed"    // it won't become ready by itself
+	held      state = "Held"      // something that it waits for won't either
+)
+
+// state judges one object.
+func (t *tracker) state(id string) state { return t.follow(id, map[string]bool{}) }
+
+func (t *tracker) follow(id string, seen map[string]bool) state {
+	o := t.objects[id]
+	switch {
+	case o == nil || seen[id]:
+		return held // nobody will bring it
+	case !o.seen:
+		return working
+	case o.last.Suspended:
+		return suspended
+	}
+	seen[id] = true
+	switch out := o.last.Outcome; out.Next {
+	case engine.Done:
+		return t.upToDate(o)
+	case engine.Stall:
+		return failed
+	case engine.Retry:
+		if o.last.Attempts >= attempts {
+			return failed
+		}
+		return working
+	default:
+		return t.waiting(out, seen)
+	}
+}
+
+// upToDate: a unit that is ready at an older revision than its source's has a
+// pass to come.
+func (t *tracker) upToDate(o *tracked) state {
+	if source := t.objects[o.last.Source]; source != nil && source.seen && source.last.Outcome.Ready() && source.last.Outcome.Revision != o.last.Outcome.Revision && source.last.Outcome.Revision != "" {
+		return working
+	}
+	return ready
+}
+
+func (t *tracker) waiting(out engine.Outcome, seen map[string]bool) state {
+	switch out.Reason {
+	case meta.ProgressingReason:
+		return working
+	case kustomizev1.DependencyNotReadyReason, kustomizev1.ArtifactFailedReason:
+		for _, id := range out.On {
+			if s := t.follow(id, maps.Clone(seen)); s == failed || s == held {
+				return held
+			}
+		}
+		return working
+	default:
+		return failed
+	}
+}
+
+// done tells whether every object has come to an end.
+func (t *tracker) done() bool {
+	for id := range t.objects {
+		if t.state(id) == working {
+			return false
+		}
+	}
+	return true
+}
+
+// counts is how many objects are in each state.
+func (t *tracker) counts() map[state]int {
+	out := map[state]int{}
+	for id := range t.objects {
+		out[t.state(id)]++
+	}
+	return out
+}
+
+func (t *tracker) sorted() []*tracked {
+	ids := slices.Sorted(maps.Keys(t.objects))
+	out := make([]*tracked, 0, len(ids))
+	for _, id := range ids {
+		out = append(out, t.objects[id])
+	}
+	return out
+}

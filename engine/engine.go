@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/dag"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/live"
+	"github.com/plumb-gitops/plumb/prune"
+	"github.com/plumb-gitops/plumb/source"
+	"github.com/plumb-gitops/plumb/source/git"
+)
+
+// View is what the engine needs of the live view.
+type View interface {
+	apply.View
+	Follow(user live.User, keys ...kube.Key) error
+	Followers(key kube.Key) []live.User
+	Object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error)
+}
+
+// Git brings snapshots of Git repositories.
+type Git interface {
+	// Fetch brings the newest snapshot; last is the revision that the caller
+	// has, so that nothing is downloaded when it still is the newest.
+	Fetch(ctx context.Context, spec git.Spec, last string) (snapshot source.Snapshot, changed bool, err error)
+	// Open brings a snapshot that was fetched before, without the network.
+	Open(spec git.Spec, revision string) (source.Snapshot, error)
+}
+
+// Options are the settings of an engine.
+type Options struct {
+	Cluster        *kube.Cluster
+	Git            Git
+	Log            logr.Logger
+	Concurrent     int           // passes under way at once
+	RemoteBases    bool          // may kustomizations load bases from elsewhere
+	VerifyInterval time.Duration // how often everything is looked at anew
+	OwnNamespace   string        // where Plumb itself runs, "" when outside of the cluster
+	LeaderElection Election
+	// Observe, when set, is told how each pass ended. It must not block.
+	Observe func(Progress)
+}
+
+// Election tells whether and where to take the lease that makes sure of one
+// engine per cluster.
+type Election struct {
+	Enabled   bool
+	Namespace string
+	Name      string
+}
+
+// Progress is how one pass over one object ended.
+type Progress struct {
+	Kind      string
+	Name      types.NamespacedName
+	Source    string // of a Kustomization, as Kind/namespace/name
+	Outcome   Outcome
+	Attempts  int // failures in a row
+	Objects   int // how many objects it has
+	Suspended bool
+	Gone      bool
+}
+
+// ID is Kind/namespace/name.
+func (p Progress) ID() string { return p.Kind + "/" + p.Name.String() }
+
+// Engine keeps one cluster as its sources say.
+type Engine struct {
+	Options
+	Applier *apply.Applier
+	Pruner  *prune.Pruner
+	View    View
+
+	client      client.Client
+	log         logr.Logger
+	events      *recorder
+	graph       *dag.Graph[types.NamespacedName]
+	units       *units
+	snapshots   *snapshots
+	retries     *retries
+	unitAlarm   alarm
+	sourceAlarm alarm
+	now         func() time.Time
+}
+
+// newEngine wires an engine whose watches end with ctx.
+func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
+	instance, err := os.Hostname()
+	if err != nil {
+		instance = "plumb"
+	}
+	e := &Engine{
+		Options:   o,
+		client:    c,
+		log:       o.Log,
+		events:    newRecorder(c, instance),
+		graph:     dag.New(byName),
+		units:     &units{set: map[types.NamespacedName]*unit{}},
+		snapshots: newSnapshots(),
+		retries:   newRetries(),
+		now:       time.Now,
+	}
+	view := live.New(ctx, o.Cluster, e.changed)
+	e.View = view
+	e.Applier = &apply.Applier{Cluster: o.Cluster, View: view, Exists: e.exists}
+	e.Pruner = &prune.Pruner{Cluster: o.Cluster, View: view, OwnNamespace: o.OwnNamespace}
+	return e
+}
+
+// exists tells whether there is a unit of that name.
+func (e *Engine) exists(name types.NamespacedName) bool {
+	u, ok := e.units.get(name)
+	if !ok {
+		return false
+	}
+	k, _ := u.state()
+	return k != nil && k.DeletionTimestamp == nil
+}
+
+func (e *Engine) observe(p Progress) {
+	if e.Observe != nil {
+		e.Observe(p)
+	}
+}
+
+func byName(a, b types.NamespacedName) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// ErrNotInstalled says that the cluster lacks the definitions of our kinds.
+var ErrNotInstalled = errors.New("the cluster does not know Plumb's kinds: run `plumb install --crds-only` first")
+
+// installed checks that the cluster serves the kinds that the engine watches.
+func installed(cluster *kube.Cluster, kinds ...schema.GroupVersionKind) error {
+	for _, gvk := range kinds {
+		if _, err := cluster.Mapping(gvk); err != nil {
+			return fmt.Errorf("%w (%s: %w)", ErrNotInstalled, gvk.Kind, err)
+		}
+	}
+	return nil
+}
+
+var definitionsKind = &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"}}

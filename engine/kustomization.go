@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+)
+
+// kustomizations reconciles units. Its queue never gives one unit to two
+// workers.
+type kustomizations struct{ *Engine }
+
+// Reconcile runs one pass for one unit.
+func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	cached := &kustomizev1.Kustomization{}
+	err := e.client.Get(ctx, r.NamespacedName, cached)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, e.forget(r)
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	u := e.units.getOrAdd(r.NamespacedName)
+	p := &pass{unit: u, object: u.latest(cached).DeepCopy()}
+	switch {
+	case p.object.DeletionTimestamp != nil:
+		return e.remove(ctx, p)
+	case p.object.Spec.Suspend:
+		return reconcile.Result{}, e.rest(p)
+	case controllerutil.AddFinalizer(p.object, meta.Finalizer):
+		// Before the first write: from here on a deletion waits for us.
+		if err := e.saveFinalizers(ctx, p); err != nil {
+			return reconcile.Result{}, ignoreGone(err)
+		}
+		failpoint.Hit("finalizer.added")
+	}
+	if e.graph.Set(p.unit.name, p.object.GetDependsOn()...) {
+		e.wakeCycles(p.unit.name)
+	}
+	return e.pass(ctx, p)
+}
+
+// pass runs the pipeline within the unit's timeout and reports how it ended.
+func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
+	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())
+	p.err = e.stages(limited, p)
+	cancel()
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil // we are stopping; the next start goes on from here
+	}
+	return e.report(ctx, p, outcome(p, p.err))
+}
+
+// rest leaves a suspended unit as it is. It still counts for its dependants.
+func (e *Engine) rest(p *pass) error {
+	e.graph.Set(p.unit.name, p.object.GetDependsOn()...)
+	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: p.unit.name, Suspended: true})
+	return nil
+}
+
+// remove takes a unit that is being deleted down, and its finalizer off.
+func (e *Engine) remove(ctx context.Context, p *pass) (reconcile.Result, error) {
+	if !controllerutil.ContainsFinalizer(p.object, meta.Finalizer) {
+		return reconcile.Result{}, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())
+	err := e.finalize(limited, p)
+	cancel()
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return e.report(ctx, p, outcome(p, err))
+	}
+	// The objects are gone, or left on purpose. A crash before the next line
+	// repeats the above, which finds nothing to do.
+	failpoint.Hit("finalize.done")
+	e.announce(p, Outcome{Actions: p.actions, Reason: kustomizev1.ReconciliationSucceededReason, Message: "Deleted"})
+	controllerutil.RemoveFinalizer(p.object, meta.Finalizer)
+	return reconcile.Result{}, ignoreGone(e.saveFinalizers(ctx, p))
+}
+
+// forget drops what is known of a unit that is no more.
+func (e *Engine) forget(r reconcile.Request) error {
+	name := r.NamespacedName
+	e.units.remove(name)
+	e.graph.Delete(name)
+	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: name, Gone: true})
+	e.wakeUnits(e.graph.Dependants(name)...)
+	return e.View.Use(name, nil)
+}
+
+// saveFinalizers writes the finalizers. The resource version makes sure that
+// nobody else's are lost; on a conflict the pass runs again.
+func (e *Engine) saveFinalizers(ctx context.Context, p *pass) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s,"resourceVersion":%q}}`, asJSON(p.object.Finalizers), p.object.ResourceVersion)
+	saved := p.object.DeepCopy()
+	if err := e.client.Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+		return err
+	}
+	p.object = saved
+	p.unit.wrote(saved)
+	return nil
+}
+
+// saveInventory stores the grown inventory before anything is written.
+func (e *Engine) saveInventory(ctx context.Context, p *pass) error {
+	next := *p.object.Status.DeepCopy()
+	next.Inventory = inventoryOf(p)
+	return e.saveStatus(ctx, p, next)
+}
+
+// saveStatus writes what differs of a status. The UID makes sure that it goes to
+// the object that the pass was about and not to a new one of the same name.
+func (e *Engine) saveStatus(ctx context.Context, p *pass, next kustomizev1.KustomizationStatus) error {
+	patch, err := statusPatch(p.object, p.object.Status, next)
+	if err != nil || patch == nil {
+		return err
+	}
+	saved := p.object.DeepCopy()
+	if err := e.client.Status().Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+		return err
+	}
+	p.object = saved
+	p.unit.wrote(saved)
+	return nil
+}
+
+// ignoreGone drops the errors that mean the object was deleted or replaced by
+// somebody else; the watch says so in a moment.
+func ignoreGone(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return client.IgnoreNotFound(err)
+}
+
+// verifyAt is when everything of a unit is looked at anew.
+func (e *Engine) verifyAt() time.Time { return e.now().Add(jittered(e.VerifyInterval)) }

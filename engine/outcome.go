@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/internal/kube"
+)
+
+// Next is what has to happen before a pass that did not succeed is worth
+// repeating. There are three ends for an error, and success.
+type Next int
+
+// The ends of a pass.
+const (
+	Done  Next = iota // nothing to do until something changes
+	Retry             // try again, later each time
+	Wait              // something named has to happen; it wakes the unit
+	Stall             // only another input can help
+)
+
+// Failure is why a pass did not end in Ready, and what may help.
+type Failure struct {
+	Reason string // one of the API's constants
+	Next   Next
+	Err    error
+	// Deadline is when waiting turns into failing; zero for never.
+	Deadline time.Time
+	// On names what has to happen first, as Kind/namespace/name.
+	On []string
+	// Health is true when the objects are applied and only not healthy yet.
+	Health bool
+}
+
+// Error implements error.
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+func fail(reason string, next Next, err error) *Failure {
+	return &Failure{Reason: reason, Next: next, Err: err}
+}
+
+// Outcome is how a pass ended, in the words that users see.
+type Outcome struct {
+	Reason   string
+	Message  string
+	Revision string // what was attempted
+	Next     Next
+	Deadline time.Time
+	Health   bool
+	On       []string // what it waits for, as Kind/namespace/name
+	Actions  []Action // what was written or deleted on the way
+}
+
+// Ready tells whether the unit is as its source says.
+func (o Outcome) Ready() bool { return o.Next == Done }
+
+// Action is one object that a pass changed, left behind or could not change.
+type Action struct {
+	Key     kube.Key
+	Verb    string // the words of apply.Action
+	Detail  string // what was put back, why it was left or failed
+	Drifted bool   // it puts back what somebody else did
+}
+
+// outcome turns the error in which a pass ended into words.
+func outcome(p *pass, err error) Outcome {
+	out := Outcome{
+		Revision: p.snapshot.Revision,
+		Reason:   kustomizev1.ReconciliationSucceededReason,
+		Message:  "Applied revision: " + p.snapshot.Revision,
+		Actions:  p.actions,
+	}
+	if err == nil {
+		return out
+	}
+	out.Reason, out.Message, out.Next = kustomizev1.ReconciliationFailedReason, err.Error(), Retry
+	if f := new(Failure); errors.As(err, &f) {
+		out.Reason, out.Message, out.Next, out.Deadline, out.Health, out.On = f.Reason, f.Error(), f.Next, f.Deadline, f.Health, f.On
+	}
+	return out
+}

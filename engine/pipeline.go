@@ -1,0 +1,122 @@
+// Package engine runs units. Read this file first: it is the whole program in
+// one function, and each paragraph of that function is a call into the package
+// of the same name.
+//
+//	dag -> source -> build -> plan -> [inventory grows] -> apply -> prune -> [inventory shrinks] -> health
+//
+// A unit is a Kustomization. Three rules hold the line together:
+//
+//  1. Nothing is written to the cluster before the plan is made. Every stage up
+//     to it only reads, so a pass that fails there has changed nothing.
+//  2. The inventory grows before the first write and shrinks only after a
+//     confirmed delete. A crash on any line can leave an entry too many, which
+//     the next pass removes, but never one too few, which nobody would.
+//  3. A stage returns an error. It sets no status and sends no event: report
+//     (report.go) does, in one place, so what the user sees has one author.
+//
+// No stage waits. A pass that can't go on returns what it waits for, gives its
+// worker back and is woken by the event (wake.go).
+package engine
+
+import (
+	"context"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/build"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/prune"
+	"github.com/plumb-gitops/plumb/source"
+)
+
+// pass is what one run of the pipeline learns on its way; it is reported even
+// when the run fails.
+type pass struct {
+	unit      *unit
+	object    *kustomizev1.Kustomization // as it is when the pass starts; inventory writes update it
+	snapshot  source.Snapshot
+	set       build.Result
+	wish      apply.Request
+	plan      apply.Plan
+	inventory []kube.Key
+	actions   []Action
+	built     bool // it came as far as building
+	repeated  bool // it failed as before, without trying
+	err       error
+}
+
+// stages brings the cluster to what a unit asks for, once.
+func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
+	// dag: what it depends on comes first.
+	if err := e.blocked(p); err != nil {
+		return err
+	}
+
+	// source: the snapshot that its sourceRef names, already fetched.
+	if p.snapshot, err = e.snapshot(p); err != nil {
+		return err
+	}
+
+	// unchanged: the same files read, the same spec, nothing of ours touched on
+	// the cluster. There is nothing to build, to ask or to write.
+	if p.unit.unchanged(p, e.now()) {
+		return e.healthy(ctx, p)
+	}
+
+	// build: the manifests, in memory. What this pass knows from now on is new.
+	if err := e.build(ctx, p); err != nil {
+		return err
+	}
+	failpoint.Hit("build.done")
+
+	// plan: what is there, and what would change. The last stage that only reads.
+	if err := e.planned(ctx, p); err != nil {
+		return err
+	}
+	failpoint.Hit("plan.done")
+
+	// inventory: claim before writing (rule 2). A crash behind this line leaves
+	// entries for objects that were never made; pruning finds them gone.
+	if err := e.grow(ctx, p); err != nil {
+		return err
+	}
+
+	// apply: in stages, and no further after a stage that failed. A crash in
+	// here leaves objects that the inventory knows; the next pass does the rest.
+	if err := e.applied(ctx, p); err != nil {
+		return err
+	}
+	failpoint.Hit("apply.done")
+
+	// prune: only after a whole apply; forget only what is gone (rule 2). A
+	// crash in here leaves entries of objects that are gone, which the next pass
+	// sees and drops. The shrunk inventory is stored with the report.
+	if err := e.pruned(ctx, p); err != nil {
+		return err
+	}
+	failpoint.Hit("prune.done")
+
+	// health: are the objects as their specs say? If not yet, come back.
+	p.unit.settled(e.View, e.verifyAt())
+	return e.healthy(ctx, p)
+}
+
+// finalize is the same line for a unit that is being deleted: reconcile it to
+// nothing, then let it go. It returns nil once the finalizer may be removed.
+func (e *Engine) finalize(ctx context.Context, p *pass) (err error) {
+	if !deletesObjects(p.object) {
+		return nil
+	}
+	if p.inventory, err = prune.Load(p.object.Status.Inventory); err != nil {
+		return fail(kustomizev1.PruneFailedReason, Stall, err)
+	}
+	if err := e.Applier.Follow(ctx, p.unit.name, p.inventory); err != nil {
+		return fail(kustomizev1.PruneFailedReason, Retry, err)
+	}
+	if err := e.pruned(ctx, p); err != nil {
+		return err
+	}
+	failpoint.Hit("finalize.pruned")
+	return e.terminated(p)
+}

@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
+	"github.com/plumb-gitops/plumb/source"
+)
+
+const gitRepositoryKind = sourcev1.GitRepositoryKind
+
+// sourceName names a source object.
+type sourceName struct {
+	Kind string
+	types.NamespacedName
+}
+
+// String is Kind/namespace/name.
+func (s sourceName) String() string { return s.Kind + "/" + s.NamespacedName.String() }
+
+func sourceOf(k *kustomizev1.Kustomization) sourceName {
+	return sourceName{Kind: k.Spec.SourceRef.Kind, NamespacedName: k.GetSource()}
+}
+
+// snapshots are the snapshots in use, by source. Sources put them in, units take
+// them out; there is no copy on the way.
+type snapshots struct {
+	mu   sync.RWMutex
+	last map[sourceName]source.Snapshot // the zero Snapshot for a source that has none yet
+}
+
+func newSnapshots() *snapshots { return &snapshots{last: map[sourceName]source.Snapshot{}} }
+
+func (s *snapshots) get(name sourceName) (source.Snapshot, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	snapshot, ok := s.last[name]
+	return snapshot, ok && snapshot.Tree != nil
+}
+
+// known tells whether there is a source of that name, with a snapshot or not.
+func (s *snapshots) known(name sourceName) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.last[name]
+	return ok
+}
+
+// set puts a snapshot into use and tells whether that changes anything.
+func (s *snapshots) set(name sourceName, snapshot source.Snapshot) (changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, known := s.last[name]
+	s.last[name] = snapshot
+	return !known || old.Revision != snapshot.Revision || old.Digest != snapshot.Digest
+}
+
+func (s *snapshots) forget(name sourceName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.last, name)
+}

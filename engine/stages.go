@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/build"
+	"github.com/plumb-gitops/plumb/dag"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/prune"
+	"github.com/plumb-gitops/plumb/source"
+)
+
+// Each function here is one paragraph of stages (pipeline.go): it calls the
+// package of the stage and turns what comes back into a Failure.
+
+func (e *Engine) blocked(p *pass) error {
+	if cycle := e.graph.Cycle(p.unit.name); cycle != nil {
+		return fail(kustomizev1.DependencyNotReadyReason, Stall, fmt.Errorf("dependency cycle: %s", dag.Format(cycle)))
+	}
+	waiting := e.graph.Blocked(p.unit.name, e.ready)
+	if len(waiting) == 0 {
+		return nil
+	}
+	texts, on := make([]string, len(waiting)), make([]string, len(waiting))
+	for i, name := range waiting {
+		on[i] = kustomizev1.KustomizationKind + "/" + name.String()
+		texts[i] = fmt.Sprintf("dependency '%s' is not ready", name)
+		if !e.exists(name) {
+			texts[i] = fmt.Sprintf("dependency '%s' not found", name)
+		}
+	}
+	return &Failure{Reason: kustomizev1.DependencyNotReadyReason, Next: Wait, On: on, Err: errors.New(strings.Join(texts, ", "))}
+}
+
+// ready tells whether a unit is Ready at its current generation and revision.
+func (e *Engine) ready(name types.NamespacedName) bool {
+	u, ok := e.units.get(name)
+	if !ok {
+		return false
+	}
+	k, _ := u.state()
+	if k == nil || k.Status.ObservedGeneration != k.Generation || !apimeta.IsStatusConditionTrue(k.Status.Conditions, meta.ReadyCondition) {
+		return false
+	}
+	if k.Spec.Suspend {
+		return true // it stays at its revision
+	}
+	snapshot, ok := e.snapshots.get(sourceOf(k))
+	return ok && k.Status.LastAppliedRevision == snapshot.Revision
+}
+
+func (e *Engine) snapshot(p *pass) (source.Snapshot, error) {
+	name := sourceOf(p.object)
+	if name.Kind != gitRepositoryKind {
+		return source.Snapshot{}, fail(kustomizev1.ArtifactFailedReason, Stall, fmt.Errorf("%s: sources of this kind are not supported yet", name))
+	}
+	if snapshot, ok := e.snapshots.get(name); ok {
+		return snapshot, nil
+	}
+	text := fmt.Errorf("source '%s' not found", name)
+	if e.snapshots.known(name) {
+		text = fmt.Errorf("source '%s' has no artifact yet", name)
+	}
+	return source.Snapshot{}, &Failure{Reason: kustomizev1.ArtifactFailedReason, Next: Wait, On: []string{name.String()}, Err: text}
+}
+
+func (e *Engine) build(ctx context.Context, p *pass) error {
+	p.built = true
+	if err := p.unit.again(p, e.now()); err != nil {
+		p.repeated = true
+		return err
+	}
+	set, err := build.Kustomization(ctx, p.snapshot.Tree, build.Spec{
+		Path:            p.object.Spec.Path,
+		TargetNamespace: p.object.Spec.TargetNamespace,
+		RemoteBases:     e.RemoteBases,
+	})
+	if err != nil && ctx.Err() == nil {
+		err = fail(kustomizev1.BuildFailedReason, Stall, err)
+	}
+	p.set = set
+	p.unit.begin(p, set)
+	return err
+}
+
+func (e *Engine) planned(ctx context.Context, p *pass) (err error) {
+	if p.inventory, err = prune.Load(p.object.Status.Inventory); err != nil {
+		return fail(kustomizev1.ReconciliationFailedReason, Stall, err)
+	}
+	if len(p.set.Objects) == 0 && len(p.inventory) > 0 && !consents(p.object.Annotations, p.snapshot.Revision) {
+		return fail(kustomizev1.BuildFailedReason, Stall, fmt.Errorf(
+			"the build has no objects any more, while %d are applied: nothing is pruned; if that is meant, set the annotation %s to \"true\" or %q", len(p.inventory), meta.ConsentAnnotation, p.snapshot.Revision))
+	}
+	p.wish = apply.Request{
+		Unit:      p.unit.name,
+		Objects:   p.set.Objects,
+		Force:     p.object.Spec.Force,
+		Written:   p.unit.written(!e.now().Before(p.unit.verifyAt)),
+		Inventory: p.inventory,
+	}
+	if p.plan, err = e.Applier.Plan(ctx, p.wish); err != nil {
+		return e.refusal(err)
+	}
+	return nil
+}
+
+// refusal is the failure of a plan or an apply.
+func (e *Engine) refusal(err error) error {
+	notYet := new(apply.NotYet)
+	if errors.As(err, &notYet) {
+		return fail(meta.ProgressingReason, Wait, err)
+	}
+	return fail(kustomizev1.ReconciliationFailedReason, Retry, err)
+}
+
+// grow stores an inventory that covers all that the plan may write.
+func (e *Engine) grow(ctx context.Context, p *pass) error {
+	wanted := claims(p.plan, p.inventory)
+	missing := prune.Minus(wanted, p.inventory)
+	p.inventory = prune.Union(p.inventory, wanted)
+	if len(missing) == 0 {
+		return nil
+	}
+	failpoint.Hit("inventory.grow")
+	if err := e.saveInventory(ctx, p); err != nil {
+		return fail(kustomizev1.ReconciliationFailedReason, Retry, fmt.Errorf("store the inventory: %w", err))
+	}
+	failpoint.Hit("inventory.grown")
+	return nil
+}
+
+// claims is what a unit has, or will have once the plan is carried out. An
+// object that is skipped belongs to it only if it did before.
+func claims(plan apply.Plan, inventory []kube.Key) []kube.Key {
+	var out []kube.Key
+	for _, c := range plan.Changes() {
+		if c.Action != apply.Skipped || slices.ContainsFunc(inventory, func(k kube.Key) bool { return k.ObjMetadata == c.Key.ObjMetadata }) {
+			out = append(out, c.Key)
+		}
+	}
+	return out
+}
+
+func (e *Engine) applied(ctx context.Context, p *pass) error {
+	result, err := e.Applier.Run(ctx, p.wish, p.plan)
+	for _, c := range result.Changes {
+		if c.Action != apply.Unchanged {
+			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted()})
+		}
+	}
+	var keys []kube.Key
+	for _, c := range p.plan.Changes() {
+		keys = append(keys, c.Key)
+	}
+	p.unit.learn(result.Written, keys)
+	if err != nil {
+		return e.refusal(err)
+	}
+	return nil
+}
+
+func detail(c apply.Change) string {
+	if len(c.Fields) == 0 {
+		return c.Reason
+	}
+	fields := make([]string, len(c.Fields))
+	for i, f := range c.Fields {
+		fields[i] = f.String()
+	}
+	return strings.Join(fields, ", ")
+}
+
+// pruned deletes what is in the inventory and not in the plan; for a unit that
+// is being deleted that is everything.
+func (e *Engine) pruned(ctx context.Context, p *pass) error {
+	deleting := p.object.DeletionTimestamp != nil
+	stale := prune.Minus(p.inventory, claims(p.plan, p.inventory))
+	if !deleting && !p.object.Spec.Prune {
+		p.inventory = prune.Minus(p.inventory, stale)
+		return nil
+	}
+	outcomes, err := e.Pruner.Run(ctx, prune.Request{
+		Unit:    p.unit.name,
+		Objects: stale,
+		Consent: consents(p.object.Annotations, p.snapshot.Revision),
+		Leave:   deleting,
+	})
+	blocked := p.keepAccount(outcomes)
+	if err != nil {
+		return fail(kustomizev1.PruneFailedReason, Retry, err)
+	}
+	if len(blocked) > 0 {
+		return fail(kustomizev1.PruneFailedReason, Retry, fmt.Errorf(
+			"not pruned: %s; if that is meant, set the annotation %s to \"true\" or %q", strings.Join(blocked, ", "), meta.ConsentAnnotation, p.snapshot.Revision))
+	}
+	return nil
+}
+
+// keepAccount notes what pruning did, shrinks the inventory by what is gone and
+// returns what a guard blocked.
+func (p *pass) keepAccount(outcomes []prune.Outcome) (blocked []string) {
+	var leave, going []kube.Key
+	for _, o := range outcomes {
+		switch o.Verdict {
+		case prune.Gone:
+			leave = append(leave, o.Key)
+		case prune.Forget:
+			leave = append(leave, o.Key)
+			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Skipped), Detail: "not deleted: " + o.Reason})
+		case prune.Wait:
+			going = append(going, o.Key)
+		case prune.Block, prune.Delete:
+			blocked = append(blocked, fmt.Sprintf("%s (%s)", o.Key, o.Reason))
+		}
+		if o.Deleted {
+			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Deleted)})
+		}
+	}
+	p.inventory = prune.Minus(p.inventory, leave)
+	p.unit.mu.Lock()
+	p.unit.going = going
+	p.unit.mu.Unlock()
+	slices.Sort(blocked)
+	return blocked
+}
+
+// consents tells whether an object's annotation allows what the guards block.
+func consents(annotations map[string]string, revision string) bool {
+	value := annotations[meta.ConsentAnnotation]
+	return value == "true" || (value != "" && value == revision)
+}
+
+// deletesObjects tells whether a unit that is being deleted takes its objects
+// along.
+func deletesObjects(k *kustomizev1.Kustomization) bool {
+	switch k.GetDeletionPolicy() {
+	case kustomizev1.DeletionPolicyOrphan:
+		return false
+	case kustomizev1.DeletionPolicyMirrorPrune:
+		return k.Spec.Prune && !k.Spec.Suspend
+	default:
+		return !k.Spec.Suspend
+	}
+}
+
+// terminated waits, where the deletion policy says so, until everything is gone.
+func (e *Engine) terminated(p *pass) error {
+	if p.object.GetDeletionPolicy() != kustomizev1.DeletionPolicyWaitForTermination || len(p.unit.going) == 0 {
+		return nil
+	}
+	return fail(meta.ProgressingReason, Wait, fmt.Errorf("waiting for %s to be gone", names(p.unit.going)))
+}
+
+func names(keys []kube.Key) string {
+	texts := make([]string, len(keys))
+	for i, key := range keys {
+		texts[i] = key.String()
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ", ")
+}

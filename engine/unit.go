@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/build"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+// unit is what the engine remembers of one Kustomization between passes. All of
+// it can be found out again: a restart forgets it.
+//
+// Only the worker that has the unit writes here; wake-ups read, and set dirty.
+type unit struct {
+	name types.NamespacedName
+
+	mu     sync.Mutex
+	object *kustomizev1.Kustomization // the newest state that we know
+	out    Outcome                    // of the last pass
+	inputs inputs                     // of the last pass that planned
+	reads  build.ReadSet              // of the last build
+	failed *Failure                   // of the last pass that came as far as building
+	whole  bool                       // the last plan was carried out completely
+	dirty  bool                       // something of ours changed on the cluster since
+	keys   []kube.Key                 // what the last build wants
+	known  map[kube.Key]apply.Written // what we know of each object
+	going  []kube.Key                 // deleted, but kept by something
+
+	actions   []Action   // what was done since the last report
+	inventory []kube.Key // what it left, nil when nothing was planned since
+
+	parked   time.Time // since when it waits; zero when it does not
+	deadline time.Time // when waiting for health turns into failing
+	failures int       // in a row
+	retryAt  time.Time
+	verifyAt time.Time // when everything is looked at anew, as a safety net
+}
+
+// inputs are what a plan was made from, besides the files that were read.
+type inputs struct {
+	uid        types.UID
+	generation int64
+	requested  string // the requestedAt annotation
+	consent    string
+}
+
+func inputsOf(k *kustomizev1.Kustomization) inputs {
+	return inputs{
+		uid:        k.UID,
+		generation: k.Generation,
+		requested:  k.Annotations[meta.ReconcileRequestAnnotation],
+		consent:    k.Annotations[meta.ConsentAnnotation],
+	}
+}
+
+// unchanged tells whether the last pass did all there is to do.
+func (u *unit) unchanged(p *pass, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.whole && !u.dirty && u.inputs == inputsOf(p.object) && now.Before(u.verifyAt) && u.reads.Unchanged(p.snapshot.Tree)
+}
+
+// again is the failure of the last pass, when another pass would end the same
+// way: the same input stalled it, or it is too early to try once more.
+func (u *unit) again(p *pass, now time.Time) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	same := u.failed != nil && !u.dirty && u.inputs == inputsOf(p.object) && u.reads.Unchanged(p.snapshot.Tree)
+	if same && (u.failed.Next == Stall || now.Before(u.retryAt)) {
+		return u.failed
+	}
+	return nil
+}
+
+// begin starts what unchanged will compare with.
+func (u *unit) begin(p *pass, set build.Result) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	next := inputsOf(p.object)
+	if u.inputs.uid != next.uid || u.inputs.requested != next.requested {
+		u.known = nil // asked to look at everything
+	}
+	u.inputs, u.reads, u.failed = next, set.Reads, nil
+	u.whole, u.dirty = false, false
+	u.deadline = time.Time{}
+}
+
+// ended keeps how a pass ended.
+func (u *unit) ended(p *pass, out Outcome, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.out = out
+	u.actions = append(u.actions, p.actions...)
+	if p.inventory != nil {
+		u.inventory = p.inventory
+	}
+	switch {
+	case out.Next == Wait && u.parked.IsZero():
+		u.parked = now
+	case out.Next != Wait:
+		u.parked = time.Time{}
+	}
+	switch out.Next {
+	case Retry:
+		if !p.repeated {
+			u.failures++
+			u.retryAt = now.Add(backoff(u.failures, p.object.GetRetryInterval()))
+		}
+	case Done:
+		u.failures, u.retryAt = 0, time.Time{}
+	case Wait, Stall:
+	}
+	if p.built && (out.Next == Retry || out.Next == Stall) {
+		u.failed = &Failure{Reason: out.Reason, Next: out.Next, Err: p.err}
+	}
+}
+
+// written is what is known of the objects, for the planner.
+func (u *unit) written(verify bool) map[kube.Key]apply.Written {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if verify {
+		return nil
+	}
+	return u.known
+}
+
+// learn keeps what an apply found out, also when it failed half-way.
+func (u *unit) learn(written map[kube.Key]apply.Written, keys []kube.Key) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	next := make(map[kube.Key]apply.Written, len(keys))
+	for _, key := range keys {
+		if w, ok := written[key]; ok {
+			next[key] = w
+		} else if w, ok := u.known[key]; ok {
+			next[key] = w
+		}
+	}
+	u.known, u.keys = next, keys
+}
+
+// settled ends a pass that carried out its whole plan. Whatever changed on the
+// cluster while it ran shows now.
+func (u *unit) settled(view View, verifyAt time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.whole, u.verifyAt = true, verifyAt
+	for key, w := range u.known {
+		if r, ok := view.Get(key); !ok || r.Owned != w.Owned || r.Owner != u.name {
+			u.dirty = true
+		}
+	}
+}
+
+// concerns tells whether a change on the cluster is one for which the unit has
+// to be looked at. It also remembers drift, so that the next pass plans.
+func (u *unit) concerns(c live.Change) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := c.Record().Key
+	if w, ours := u.known[key]; ours && drifted(u.name, w, c.New) {
+		u.dirty = true
+		return true
+	}
+	for _, k := range u.going {
+		if k == key {
+			return true
+		}
+	}
+	healthChanged := c.Old == nil || c.New == nil || c.Old.Health != c.New.Health
+	return healthChanged && (u.waitsForHealth() || !u.whole)
+}
+
+func drifted(unit types.NamespacedName, w apply.Written, now *live.Record) bool {
+	return now == nil || now.Owned != w.Owned || now.Owner != unit || now.Deleting
+}
+
+func (u *unit) waitsForHealth() bool {
+	return u.object != nil && (u.object.Spec.Wait || len(u.object.Spec.HealthChecks) > 0)
+}
+
+// latest is the newest of what a cache says and what we wrote ourselves: a
+// cache may be behind our own status, and with it behind the inventory.
+func (u *unit) latest(cached *kustomizev1.Kustomization) *kustomizev1.Kustomization {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.object == nil || u.object.UID != cached.UID || !live.Older(cached.ResourceVersion, u.object.ResourceVersion) {
+		u.object = cached
+	}
+	return u.object
+}
+
+// wrote keeps the answer to a write of our own.
+func (u *unit) wrote(k *kustomizev1.Kustomization) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.object = k
+}
+
+// state is what others may know of the unit: its object and its last outcome.
+func (u *unit) state() (*kustomizev1.Kustomization, Outcome) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.object, u.out
+}
+
+// waitUntil starts, goes on with or ends waiting for health and gives the time
+// at which it turns into failing.
+func (u *unit) waitUntil(waiting bool, deadline time.Time) time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case !waiting:
+		u.deadline = time.Time{}
+	case u.deadline.IsZero():
+		u.deadline = deadline
+	}
+	return u.deadline
+}
+
+// unreported is what passes did since the last report: a unit that waits only
+// for a moment is reported once, at its end.
+func (u *unit) unreported() ([]kube.Key, []Action) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.inventory, u.actions
+}
+
+// reported forgets what a report has told.
+func (u *unit) reported() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.inventory, u.actions = nil, nil
+}
+
+// lacksKind tells whether the unit failed because the cluster does not serve a
+// kind. It may be tried again at once.
+func (u *unit) lacksKind() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failed == nil || !apply.IsUnknownKind(u.failed.Err) {
+		return false
+	}
+	u.failed = nil
+	return true
+}

@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+// Everything that wakes a unit or a source other than a change of the object
+// itself is in this file. A wake-up is a key in a queue, so any number of them
+// before the next pass is one pass.
+
+// alarm puts keys into a controller's queue, once that runs. What comes before
+// is not lost: a controller looks at every object when it starts.
+type alarm struct {
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+func (a *alarm) source() source.Source {
+	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.queue = q
+		return nil
+	})
+}
+
+func (a *alarm) wake(names ...types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.queue == nil {
+		return
+	}
+	for _, name := range names {
+		a.queue.Add(reconcile.Request{NamespacedName: name})
+	}
+}
+
+func (e *Engine) wakeUnits(names ...types.NamespacedName) { e.unitAlarm.wake(names...) }
+
+// wakeCycles wakes whoever reports a cycle, since an edge has changed.
+func (e *Engine) wakeCycles(changed types.NamespacedName) {
+	e.wakeUnits(e.graph.Cycle(changed)...)
+	for _, u := range e.units.all() {
+		if _, out := u.state(); out.Next == Stall && out.Reason == kustomizev1.DependencyNotReadyReason {
+			e.wakeUnits(u.name)
+		}
+	}
+}
+
+// wakeUsers wakes the units that build from a source.
+func (e *Engine) wakeUsers(name sourceName) {
+	for _, u := range e.units.all() {
+		if k, _ := u.state(); k != nil && sourceOf(k) == name {
+			e.wakeUnits(u.name)
+		}
+	}
+}
+
+// changed takes what the live view saw.
+func (e *Engine) changed(c live.Change) {
+	r := c.Record()
+	owners := map[types.NamespacedName]bool{r.Owner: true}
+	if c.Old != nil {
+		owners[c.Old.Owner] = true // the label may just have gone
+	}
+	for owner := range owners {
+		if u, ok := e.units.get(owner); ok && u.concerns(c) {
+			e.wakeUnits(owner)
+		}
+	}
+	for _, user := range e.View.Followers(r.Key) {
+		if user.Kind == kustomizev1.KustomizationKind {
+			e.wakeUnits(user.NamespacedName)
+		} else {
+			e.sourceAlarm.wake(user.NamespacedName)
+		}
+	}
+}
+
+// definitions takes note that a CRD came, went or changed: what is served has to
+// be discovered anew, and whoever failed for want of a kind can try again.
+func (e *Engine) definitions() {
+	if err := e.Cluster.ResetMapping(); err != nil {
+		e.log.Error(err, "cannot forget what the cluster serves")
+	}
+	for _, u := range e.units.all() {
+		if u.lacksKind() {
+			e.wakeUnits(u.name)
+		}
+	}
+}
+
+// units are the units that the engine knows.
+type units struct {
+	mu  sync.RWMutex
+	set map[types.NamespacedName]*unit
+}
+
+func (s *units) get(name types.NamespacedName) (*unit, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	u, ok := s.set[name]
+	return u, ok
+}
+
+func (s *units) getOrAdd(name types.NamespacedName) *unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.set[name]
+	if !ok {
+		u = &unit{name: name}
+		s.set[name] = u
+	}
+	return u
+}
+
+func (s *units) remove(name types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.set, name)
+}
+
+func (s *units) all() []*unit {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*unit, 0, len(s.set))
+	for _, u := range s.set {
+		out = append(out, u)
+	}
+	return out
+}
