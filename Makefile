@@ -1,0 +1,55 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+version := $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.0.0-dev)
+commit := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+package := github.com/plumb-gitops/plumb/cli
+ldflags := -s -w -X $(package).version=$(version) -X $(package).commit=$(commit)
+build := CGO_ENABLED=0 go build -trimpath -ldflags "$(ldflags)"
+
+.PHONY: help build devcluster demo demo-down test race bench lint generate generate-check presubmit release clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+build: ## bin/plumb, static
+	$(build) -o bin/plumb .
+
+devcluster: ## bin/devcluster, a real control plane for demos and tests
+	@sh devcluster/build.sh
+
+demo: build devcluster ## the main job on the development cluster
+	@sh scripts/demo.sh
+
+demo-down: ## stop what the demo left running
+	@sh scripts/demo-down.sh
+
+test: ## all tests, with the race detector, on a development cluster
+	@sh scripts/test.sh ./...
+
+race: test ## the same: tests always run with the race detector
+
+bench: build devcluster ## the figures, as ratios and counts within one run
+	@sh scripts/bench.sh
+
+lint: ## gofmt, go vet and golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go tool -modfile=tools/golangci/go.mod golangci-lint run ./...
+
+generate: ## deep copies and CRDs from the Go types
+	go tool -modfile=tools/go.mod controller-gen object paths=./api/... crd:crdVersions=v1 output:crd:artifacts:config=api/crds
+
+generate-check: generate ## fail when generated files are not up to date
+	git diff --exit-code -- api
+
+presubmit: generate-check lint test ## what a change has to pass
+
+release: ## dist/: linux amd64 and arm64, with checksums
+	@mkdir -p dist
+	GOOS=linux GOARCH=amd64 $(build) -o dist/plumb-linux-amd64 .
+	GOOS=linux GOARCH=arm64 $(build) -o dist/plumb-linux-arm64 .
+	cd dist && sha256sum plumb-linux-* > SHA256SUMS
+
+clean: demo-down ## remove what was built
+	rm -rf bin dist .dev
