@@ -54,7 +54,7 @@ var failing = map[string]struct{ tree, want string }{
 	},
 	"broken kustomization": {
 		"path: .\n-- kustomization.yaml --\nresources: [a.yaml\n",
-		"kustomization.yaml: line 1: did not find expected ',' or ']'",
+		"kustomization.yaml: line 2: did not find expected ',' or ']'",
 	},
 	"unknown field in a kustomization": {
 		"path: .\n-- kustomization.yaml --\nresource: [a.yaml]\n",
@@ -62,7 +62,7 @@ var failing = map[string]struct{ tree, want string }{
 	},
 	"field of another type in a kustomization": {
 		"path: .\n-- kustomization.yaml --\nresources: [y]\n",
-		"kustomization.yaml: resources: is a bool, not a string",
+		"kustomization.yaml: resources: has a bool where a string belongs",
 	},
 	"kind is missing": {
 		"path: .\n-- a.yaml --\napiVersion: v1\nmetadata: {name: a}",

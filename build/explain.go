@@ -21,6 +21,9 @@ func (b *builder) explain(err error) error {
 	if err := b.ctx.Err(); err != nil {
 		return b.fail(err)
 	}
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
+	}
 	for _, k := range b.visited {
 		if err := b.explainOperands(k); err != nil {
 			return err
@@ -173,7 +176,7 @@ var phrases = []phrase{
 	{regexp.MustCompile(`(?s)empty item at (\S*) in object.*$`), "a list has an empty item at $1"},
 	{regexp.MustCompile(`id resid\.ResId\{.*?Kind:"(.*?)".*?Name:"(.*?)".*?\} (exists|does not exist); .*$`), "$1 $2 $3, which does not go with the behavior of the generator"},
 	{regexp.MustCompile(`json: unknown field (".*?")`), "unknown field $1"},
-	{regexp.MustCompile(`json: cannot unmarshal (\w+) into Go struct field Kustomization\.(\S+) of type (\S+)`), "$2: is a $1, not a $3"},
+	{regexp.MustCompile(`json: cannot unmarshal (\w+) into Go struct field Kustomization\.(\S+) of type (\S+)`), "$2: has a $1 where a $3 belongs"},
 	{regexp.MustCompile(`error converting YAML to JSON: |^invalid Kustomization: |yaml: `), ""},
 	{regexp.MustCompile(`(?s)^.*accumulation err='.*': `), ""},
 	{regexp.MustCompile(`recursed (accumulation|merging)[^:]*: |accumulating (resources|components): `), ""},
@@ -185,9 +188,6 @@ const maxMessage = 600
 
 // plain is kustomize's error in one line, without what it quotes.
 func plain(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Error()
-	}
 	text := strings.TrimSpace(err.Error())
 	for _, p := range phrases {
 		text = p.theirs.ReplaceAllString(text, p.ours)

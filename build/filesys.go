@@ -15,17 +15,24 @@ import (
 // too many ".." ends up outside, and is refused, instead of at the root.
 const mount = "/plumb-source"
 
+// maxReads is how often one build may read one file. Bases that each use two
+// others which use the same two, and so on, would otherwise keep the process busy
+// for days with a few files.
+const maxReads = 1000
+
 // filesystem shows kustomize the tree, with the overlay on it, and nothing else.
 // Of the interface only ReadFile and CleanedAbs are used by a build (looked up
 // in kustomize/api v0.21.1); what writes is refused.
 type filesystem struct {
 	*builder
-	disk  filesys.FileSystem // clones of remote bases, nil unless they are allowed
-	clone string             // what the path of each clone begins with
+	disk   filesys.FileSystem // clones of remote bases, nil unless they are allowed
+	clone  string             // what the path of each clone begins with
+	reads  map[string]int     // how often each file was read
+	excess *Error             // the first that was read too often
 }
 
 func (b *builder) filesystem() *filesystem {
-	f := &filesystem{builder: b}
+	f := &filesystem{builder: b, reads: map[string]int{}}
 	if b.spec.RemoteBases {
 		f.disk = filesys.MakeFsOnDisk()
 		f.clone = clonePrefix()
@@ -70,6 +77,12 @@ func (f *filesystem) ReadFile(name string) ([]byte, error) {
 	name, err := inTree(name)
 	if err != nil {
 		return nil, err
+	}
+	if f.reads[name]++; f.reads[name] > maxReads && f.excess == nil {
+		f.excess = failure(name, "is used more than %d times by one kustomization; see whether its bases use each other", maxReads)
+	}
+	if f.excess != nil {
+		return nil, f.excess // of every file, so that the build ends
 	}
 	return f.file(name)
 }

@@ -25,7 +25,7 @@ var kustomize sync.Mutex
 // without such patches never load it.
 var trimmed sync.Once
 
-// run builds the kustomization in dir. Errors are kustomize's.
+// run builds the kustomization in dir. An *Error is ours, others are kustomize's.
 func (b *builder) run(dir string) (built resmap.ResMap, err error) {
 	kustomize.Lock()
 	defer kustomize.Unlock()
@@ -43,7 +43,12 @@ func (b *builder) run(dir string) (built resmap.ResMap, err error) {
 			built, err = nil, fmt.Errorf("kustomize can't take this input: %v", p)
 		}
 	}()
-	built, err = krusty.MakeKustomizer(options()).Run(b.filesystem(), path.Join(mount, dir))
+	files := b.filesystem()
+	built, err = krusty.MakeKustomizer(options()).Run(files, path.Join(mount, dir))
+	if files.excess != nil {
+		// kustomize takes what it can't read for missing.
+		return nil, files.excess
+	}
 	if b.patched {
 		trimmed.Do(debug.FreeOSMemory)
 	}

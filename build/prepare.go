@@ -92,9 +92,20 @@ func (b *builder) parse(name string) (*types.Kustomization, error) {
 	}
 	k := &types.Kustomization{}
 	if err := k.Unmarshal(content); err != nil {
-		return nil, failure(name, "%s", plain(err))
+		return nil, malformed(name, content, err)
 	}
 	return k, nil
+}
+
+// malformed says why a kustomization can't be parsed; the line is right only in
+// what our own parsing says.
+func malformed(name string, content []byte, err error) *Error {
+	for _, doc := range documents(content) {
+		if _, err := doc.decode(); err != nil {
+			return &Error{File: name, Err: err}
+		}
+	}
+	return failure(name, "%s", plain(err))
 }
 
 // inFile makes err an Error about name, unless it is one.

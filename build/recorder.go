@@ -11,14 +11,9 @@ import (
 	"github.com/plumb-gitops/plumb/source"
 )
 
-const (
-	// maxLinks is how many symbolic links one path may lead through, as Linux
-	// has it (path_resolution(7)).
-	maxLinks = 40
-	// maxReads bounds what one build reads. Bases that each use two bases twice
-	// would otherwise keep a process busy with a few files for days.
-	maxReads = 100_000
-)
+// maxLinks is how many symbolic links one path may lead through, as Linux has it
+// (path_resolution(7)).
+const maxLinks = 40
 
 // errOutside says that a path leads out of the tree.
 var errOutside = errors.New("leads out of the source")
@@ -31,7 +26,6 @@ type recorder struct {
 	seen    map[string]sight
 	entries map[string]source.Entry
 	content map[string][]byte
-	reads   int
 	// broken is the first failure that is not about the content: kustomize takes
 	// a file that can't be read for one that is not there.
 	broken error
@@ -143,9 +137,6 @@ func (r *recorder) target(name string) (string, error) {
 
 // read returns the content of a file, through links.
 func (r *recorder) read(name string) ([]byte, error) {
-	if r.reads++; r.reads > maxReads {
-		return nil, fmt.Errorf("%s: the build reads more than %d files; look for bases that are used by each other many times", name, maxReads)
-	}
 	real, entry, err := r.resolve(name)
 	if err != nil {
 		return nil, err
