@@ -25,8 +25,11 @@ var components = map[string]func(){
 	"kwok":                    runKwok,
 }
 
-// runKwok starts KWOK as its own main does: its flags come in two sets.
+// runKwok starts KWOK as its own main does: its flags come in two sets. The
+// global set holds what the Kubernetes components registered, which KWOK would
+// take for its own.
 func runKwok() {
+	pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ExitOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}

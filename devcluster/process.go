@@ -22,7 +22,7 @@ type process struct {
 
 // start runs this program as one of its components, in a session of its own, so
 // that it lives on when the caller ends.
-func start(dir, name string, args ...string) (process, error) {
+func start(dir, name string, ended func(), args ...string) (process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return process{}, err
@@ -38,7 +38,10 @@ func start(dir, name string, args ...string) (process, error) {
 	if err := cmd.Start(); err != nil {
 		return process{}, fmt.Errorf("start %s: %w", name, err)
 	}
-	go func() { _ = cmd.Wait() }() // no zombie while we still run
+	go func() {
+		_ = cmd.Wait() // how it ended is in its log
+		ended()
+	}()
 	return process{Name: name, PID: cmd.Process.Pid, Started: startTime(cmd.Process.Pid)}, nil
 }
 

@@ -25,6 +25,7 @@ type cluster struct {
 	say   func(format string, args ...any)
 
 	running []process
+	ended   func(error) // ends the start, with its reason
 }
 
 // up starts a cluster in a folder, or leaves one alone that runs there. What it
@@ -43,7 +44,9 @@ func up(ctx context.Context, o upOptions, say func(string, ...any)) (err error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	c := &cluster{upOptions: o, say: say}
+	ctx, ended := context.WithCancelCause(ctx)
+	defer ended(nil)
+	c := &cluster{upOptions: o, say: say, ended: ended}
 	begun := time.Now()
 	if err := c.start(ctx); err != nil {
 		why := c.why()
@@ -81,7 +84,7 @@ func (c *cluster) start(ctx context.Context) error {
 	} {
 		c.say("%s", step.what)
 		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
+			return fmt.Errorf("%s: %w", step.what, errors.Join(err, context.Cause(ctx)))
 		}
 	}
 	return nil
@@ -89,7 +92,7 @@ func (c *cluster) start(ctx context.Context) error {
 
 // run starts one component and remembers it before anything else happens.
 func (c *cluster) run(name string, args ...string) error {
-	p, err := start(c.dir, name, args...)
+	p, err := start(c.dir, name, func() { c.ended(errors.New(name + " ended")) }, args...)
 	if err != nil {
 		return err
 	}
