@@ -232,6 +232,10 @@ var failing = map[string]struct{ tree, want string }{
 		"path: .\n-- a.yaml --\n{cm}" + multiplying(),
 		"a.yaml: YAML aliases that contain themselves or multiply beyond bounds are refused",
 	},
+	"alias inside its anchor, put together for a transformer": {
+		"path: .\n-- kustomization.yaml --\nresources: [a.yaml]\ntransformers: [t]\n-- a.yaml --\n{cm}\n-- t/kustomization.yaml --\nresources: [t.yaml]\nreplacements: [{source: {kind: PatchTransformer, fieldPath: metadata.annotations.part}, targets: [{select: {kind: PatchTransformer}, fieldPaths: [patch], options: {delimiter: ',', index: 1}}]}]\n-- t/t.yaml --\napiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: t, annotations: {part: '*a'}}\npatch: 'x: &a [1,2,3]'",
+		"kustomization.yaml: YAML aliases that contain themselves or multiply beyond bounds are refused",
+	},
 	"alias inside its anchor in an inline patch": {
 		"path: .\n-- kustomization.yaml --\nresources: [a.yaml]\npatches: [{patch: '{x: &a [*a]}'}]\n-- a.yaml --\n{cm}",
 		"kustomization.yaml: YAML aliases that contain themselves or multiply beyond bounds are refused",

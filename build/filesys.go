@@ -78,6 +78,9 @@ func (f *filesystem) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.ctx.Err(); err != nil {
+		return nil, f.fail(err)
+	}
 	if f.reads[name]++; f.reads[name] > maxReads && f.excess == nil {
 		f.excess = failure(name, "is used more than %d times by one kustomization; see whether its bases use each other", maxReads)
 	}

@@ -129,10 +129,10 @@ func (b *builder) base(k kustomization, ref reference, dir string) error {
 	if err := b.inspect(dir); err != nil {
 		return err
 	}
-	if ref.to != toPlugin || b.spec.RemoteBases {
+	if ref.to != toPlugin {
 		return nil
 	}
-	return b.pluginBase(k, ref, dir)
+	return b.pluginBase(k, dir)
 }
 
 // part reads a file that takes part in the build.
@@ -176,15 +176,20 @@ func pluginFile(name string, content []byte) error {
 	return nil
 }
 
-// pluginBase is pluginFile for the objects that a base is built to.
-func (b *builder) pluginBase(k kustomization, ref reference, dir string) error {
+// pluginBase checks the objects that a base is built to like files: patches and
+// replacements may have put them together from parts that were harmless.
+func (b *builder) pluginBase(k kustomization, dir string) error {
 	built, err := b.run(dir)
 	if err != nil {
 		return b.explain(err)
 	}
 	for _, resource := range built.Resources() {
-		if url := findURL(resource.YNode(), false); url != "" {
+		if url := findURL(resource.YNode(), false); url != "" && !b.spec.RemoteBases {
 			return remotePlugin(k.name, url)
+		}
+		w := writer{depth: maxEmbedded, sizes: map[*yaml.Node]int{}}
+		if _, err := w.size(resource.YNode()); err != nil {
+			return &Error{File: k.name, Err: err}
 		}
 	}
 	return nil
