@@ -191,8 +191,8 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 		if stage[i].deferred {
 			continue
 		}
-		if c, done := p.known(stage[i]); done {
-			stage[i] = c
+		var done bool
+		if stage[i], done = p.known(stage[i]); done {
 			continue
 		}
 		group.Go(func() error {

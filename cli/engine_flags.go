@@ -26,6 +26,7 @@ type engineFlags struct {
 	fileURLs       bool
 	verifyInterval time.Duration
 	leaseNamespace string
+	namespaces     []string
 	logLevel       string
 	logFormat      string
 }
@@ -38,6 +39,7 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.fileURLs, "allow-file-urls", false, "let GitRepositories name folders of this machine (file://)")
 	flags.DurationVar(&f.verifyInterval, "verify-interval", 6*time.Hour, "how often everything is looked at anew, as a safety net")
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that makes sure of one engine per cluster")
+	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 }
@@ -65,6 +67,7 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 		RemoteBases:    f.remoteBases,
 		VerifyInterval: f.verifyInterval,
 		OwnNamespace:   ownNamespace(),
+		Namespaces:     f.namespaces,
 		LeaderElection: engine.Election{Enabled: true, Namespace: f.leaseNamespace, Name: leaseName},
 	}, nil
 }

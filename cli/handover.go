@@ -67,11 +67,26 @@ func itemOf(obj *unstructured.Unstructured) (i item, err error) {
 	return i, nil
 }
 
-// list reads all of our objects.
-func list(ctx context.Context, cluster *kube.Cluster) ([]item, error) {
+// list reads all of our objects, or those of some namespaces.
+func list(ctx context.Context, cluster *kube.Cluster, namespaces []string) ([]item, error) {
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	var out []item
+	for _, namespace := range namespaces {
+		items, err := listIn(ctx, cluster, namespace)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, items...)
+	}
+	return out, nil
+}
+
+func listIn(ctx context.Context, cluster *kube.Cluster, namespace string) ([]item, error) {
 	var out []item
 	for _, gvk := range ownKinds {
-		resource, err := cluster.Resource(gvk, "")
+		resource, err := cluster.Resource(gvk, namespace)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +140,7 @@ func (o *once) handOver(ctx context.Context, news chan<- engine.Progress) error 
 	for _, gvk := range ownKinds {
 		go o.watch(ctx, gvk, token, news)
 	}
-	items, err := list(ctx, o.cluster)
+	items, err := list(ctx, o.cluster, o.options.Namespaces)
 	if err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func (o *once) run(ctx, limited context.Context) (summary, error) {
 		o.show.line("handing over to the running Plumb %s", holder)
 		drive = o.handOver
 	}
-	expected, err := list(running, o.cluster)
+	expected, err := list(running, o.cluster, o.options.Namespaces)
 	if err != nil {
 		return summary{}, err
 	}
@@ -201,7 +201,7 @@ func (o *once) follow(ctx context.Context, t *tracker, news <-chan engine.Progre
 
 // missed adds what came into the cluster meanwhile and tells if there was any.
 func (o *once) missed(ctx context.Context, t *tracker) (bool, error) {
-	items, err := list(ctx, o.cluster)
+	items, err := list(ctx, o.cluster, o.options.Namespaces)
 	if err != nil {
 		return false, err
 	}

@@ -50,6 +50,7 @@ type Options struct {
 	RemoteBases    bool          // may kustomizations load bases from elsewhere
 	VerifyInterval time.Duration // how often everything is looked at anew
 	OwnNamespace   string        // where Plumb itself runs, "" when outside of the cluster
+	Namespaces     []string      // work on objects of these only; all when empty
 	LeaderElection Election
 	// Observe, when set, is told how each pass ended. It must not block.
 	Observe func(Progress)

@@ -91,12 +91,23 @@ func newManager(o Options) (manager.Manager, error) {
 		RenewDeadline:                 &renew,
 		RetryPeriod:                   &retry,
 		GracefulShutdownTimeout:       &wait,
-		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ReaderFailOnMissingInformer: false},
+		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: inNamespaces(o.Namespaces)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the engine: %w", err)
 	}
 	return mgr, nil
+}
+
+func inNamespaces(names []string) map[string]cache.Config {
+	if len(names) == 0 {
+		return nil
+	}
+	out := make(map[string]cache.Config, len(names))
+	for _, name := range names {
+		out[name] = cache.Config{}
+	}
+	return out
 }
 
 func scheme() *runtime.Scheme {
