@@ -56,7 +56,7 @@ func object(node *yaml.Node) (*unstructured.Unstructured, error) {
 	if node.Kind == yaml.DocumentNode && len(node.Content) == 1 {
 		node = node.Content[0]
 	}
-	content, err := value(node)
+	content, err := value(node, false)
 	if err != nil {
 		return nil, err
 	}
@@ -119,16 +119,17 @@ func checkField(obj *unstructured.Unstructured, field ...string) error {
 	return fmt.Errorf("%s: %s is missing", subject, name)
 }
 
-// value makes what encoding a node as JSON and decoding it as the API server
-// does would make.
-func value(node *yaml.Node) (any, error) {
+// value makes what kustomize's output of a node, decoded as the API server does,
+// would be. inFlow says that the node is inside of {} or [].
+func value(node *yaml.Node, inFlow bool) (any, error) {
+	inFlow = inFlow || node.Style&yaml.FlowStyle != 0
 	switch node.Kind {
 	case yaml.MappingNode:
-		return mapping(node)
+		return mapping(node, inFlow)
 	case yaml.SequenceNode:
 		list := make([]any, len(node.Content))
 		for i, child := range node.Content {
-			item, err := value(child)
+			item, err := value(child, inFlow)
 			if err != nil {
 				return nil, err
 			}
@@ -136,16 +137,19 @@ func value(node *yaml.Node) (any, error) {
 		}
 		return list, nil
 	case yaml.ScalarNode:
+		if inFlow && node.Value == "" {
+			return "", nil // {a: } is written as {a: ""}, since flow has no way to write nothing
+		}
 		return scalar(node)
 	case yaml.AliasNode:
-		return value(node.Alias) // checked: no alias contains itself
+		return value(node.Alias, inFlow) // checked: no alias contains itself
 	case yaml.DocumentNode:
 		return nil, fmt.Errorf("line %d: is a document inside a document", node.Line)
 	}
 	return nil, nil
 }
 
-func mapping(node *yaml.Node) (any, error) {
+func mapping(node *yaml.Node, inFlow bool) (any, error) {
 	fields := make(map[string]any, len(node.Content)/2)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := node.Content[i]
@@ -155,7 +159,7 @@ func mapping(node *yaml.Node) (any, error) {
 		if _, twice := fields[key.Value]; twice {
 			return nil, fmt.Errorf("line %d: the key %q is there twice", key.Line, key.Value)
 		}
-		child, err := value(node.Content[i+1])
+		child, err := value(node.Content[i+1], inFlow)
 		if err != nil {
 			return nil, err
 		}
@@ -190,13 +194,13 @@ func scalar(node *yaml.Node) (any, error) {
 	return strconv.Unquote(string(text))
 }
 
-// number is v, whole if it is.
+// number is v, whole if its shortest decimal form is: that is what JSON would have.
 func number(v float64, line int) (any, error) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil, fmt.Errorf("line %d: the value is not a number that JSON has", line)
 	}
-	if v == math.Trunc(v) && math.Abs(v) < 1<<63 {
-		return int64(v), nil
+	if whole, err := strconv.ParseInt(strconv.FormatFloat(v, 'f', -1, 64), 10, 64); err == nil {
+		return whole, nil
 	}
 	return v, nil
 }
