@@ -1,0 +1,190 @@
+// Package scenario runs Plumb against the real thing in tests: a real API server
+// with real controllers, a real Git server, the real binary. It is imported by
+// tests only.
+package scenario
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/plumb-gitops/plumb/internal/kube"
+)
+
+// Cluster is the cluster that all tests of a run share.
+type Cluster struct {
+	*kube.Cluster
+	Kubeconfig string
+	AuditLog   string
+}
+
+var (
+	once    sync.Once
+	shared  *Cluster
+	openErr error
+	started string // the folder of a cluster that this process started
+)
+
+// Main runs the tests of a package and stops the cluster that they may have
+// started.
+func Main(m *testing.M) {
+	code := m.Run()
+	if started != "" {
+		if out, err := exec.Command(Binary("devcluster"), "down", "--dir", started).CombinedOutput(); err != nil {
+			os.Stderr.Write(out)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// Open gives the shared cluster: the one of KUBECONFIG_TEST, else a development
+// cluster that is started now.
+func Open(tb testing.TB) *Cluster {
+	tb.Helper()
+	once.Do(func() { shared, openErr = open() })
+	if openErr != nil {
+		tb.Fatal(openErr)
+	}
+	return shared
+}
+
+func open() (*Cluster, error) {
+	file := os.Getenv("KUBECONFIG_TEST")
+	if file == "" {
+		dir, err := os.MkdirTemp("", "plumb-test-")
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.Command(Binary("devcluster"), "up", "--dir", dir)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return nil, err
+		}
+		started, file = dir, filepath.Join(dir, "kubeconfig")
+	}
+	config, err := kube.LoadConfig(file, "", "test")
+	if err != nil {
+		return nil, err
+	}
+	connection, err := kube.Connect(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{Cluster: connection, Kubeconfig: file, AuditLog: filepath.Join(filepath.Dir(file), "audit.log")}, nil
+}
+
+// Root is the root of the module.
+func Root() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "main.go")); err == nil {
+			if _, err := os.Stat(filepath.Join(dir, "engine")); err == nil {
+				return dir
+			}
+		}
+	}
+	panic("not inside of the module")
+}
+
+// Binary is the path of a built program; `make test` builds them.
+func Binary(name string) string { return filepath.Join(Root(), "bin", name) }
+
+// As writes a kubeconfig that acts as an administrator of another name, so that
+// the audit log tells whose requests are whose.
+func (c *Cluster) As(tb testing.TB, user, file string) {
+	tb.Helper()
+	config, err := clientcmd.LoadFromFile(c.Kubeconfig)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, info := range config.AuthInfos {
+		info.Impersonate, info.ImpersonateGroups = user, []string{"system:masters"}
+	}
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Event is one request in the audit log.
+type Event struct {
+	Stage           string    `json:"stage"`
+	RequestURI      string    `json:"requestURI"`
+	Verb            string    `json:"verb"`
+	User            User      `json:"user"`
+	ImpersonateUser User      `json:"impersonatedUser"`
+	UserAgent       string    `json:"userAgent"`
+	Time            time.Time `json:"requestReceivedTimestamp"`
+	ObjectRef       struct {
+		Resource, Namespace, Name, APIGroup, Subresource string
+	} `json:"objectRef"`
+	ResponseStatus struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
+}
+
+// User is who made a request.
+type User struct {
+	Username string `json:"username"`
+}
+
+// String is what a failed test shows.
+func (e Event) String() string { return e.Verb + " " + e.RequestURI }
+
+// Mark is a place in the audit log.
+type Mark int64
+
+// Mark is the end of the audit log now.
+func (c *Cluster) Mark(tb testing.TB) Mark {
+	tb.Helper()
+	info, err := os.Stat(c.AuditLog)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Mark(info.Size())
+}
+
+// Requests are the requests of a user since a mark, watches and the lease left
+// out.
+func (c *Cluster) Requests(tb testing.TB, since Mark, user string) []Event {
+	tb.Helper()
+	file, err := os.Open(c.AuditLog)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Seek(int64(since), io.SeekStart); err != nil {
+		tb.Fatal(err)
+	}
+	var out []Event
+	lines := bufio.NewReader(file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return out
+		}
+		if !bytes.Contains(line, []byte(user)) {
+			continue
+		}
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			tb.Fatal(err)
+		}
+		if e.ImpersonateUser.Username == user && e.Stage == "ResponseComplete" && e.Verb != "watch" && e.ObjectRef.Resource != "leases" && !strings.HasPrefix(e.RequestURI, "/api?") {
+			out = append(out, e)
+		}
+	}
+}

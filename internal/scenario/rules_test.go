@@ -1,0 +1,174 @@
+package scenario_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+	"github.com/plumb-gitops/plumb/internal/scenario"
+)
+
+func configMap(ns, name, value string) string {
+	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\ndata: {value: %q}\n", name, ns, value)
+}
+
+// Rule 1: nothing is written before it is known.
+func TestInvalidObjectOfTenChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := scenario.New(t)
+	files := map[string]string{}
+	for i := range 9 {
+		files[fmt.Sprintf("app/cm%d.yaml", i)] = configMap(w.NS, fmt.Sprintf("cm%d", i), "x")
+	}
+	files["app/bad.yaml"] = fmt.Sprintf("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: bad, namespace: %s}\nspec: {replicas: 1}\n", w.NS)
+	repo := w.Git.Repo(t, "repo", files)
+	w.Source("repo", repo, "")
+	w.Kustomization("app", "./app", "")
+	mark := w.Mark(t)
+	w.Start()
+	w.NotReady(w.Unit("app"), "ReconciliationFailed", "Deployment/"+w.NS+"/bad dry-run failed", "spec.selector")
+	for i := range 9 {
+		if w.Get(scenario.Key("ConfigMap", w.NS, fmt.Sprintf("cm%d", i))) != nil {
+			t.Errorf("cm%d was created", i)
+		}
+	}
+	for _, e := range w.Since(mark) {
+		if slices.Contains([]string{"create", "update", "patch", "delete"}, e.Verb) && !strings.Contains(e.RequestURI, "dryRun=All") &&
+			!slices.Contains([]string{"kustomizations", "gitrepositories", "events"}, e.ObjectRef.Resource) {
+			t.Errorf("a write: %s", e)
+		}
+	}
+	if inventory := scenario.Inventory(w.Get(w.Unit("app"))); len(inventory) != 0 {
+		t.Errorf("the inventory grew: %v", inventory)
+	}
+	revision := repo.Commit(map[string]string{"app/bad.yaml": ""})
+	w.Poke("repo")
+	w.Ready(w.Unit("app"), revision)
+}
+
+// Rule 2: a crash between any two lines is harmless. In each run the engine is
+// killed once at a step, while it takes a unit from one revision to the next:
+// one object changes, one comes, one goes.
+func TestKilledAtEachStep(t *testing.T) {
+	t.Parallel()
+	for _, step := range failpoint.Steps {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			w := scenario.New(t)
+			repo := w.Git.Repo(t, "repo", map[string]string{
+				"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "1"),
+			})
+			w.Source("repo", repo, "interval: 1s")
+			w.Kustomization("app", "./app", "wait: true")
+			first := []string{"finalizer.added"} // happens only on the way to the first revision
+			if !slices.Contains(first, step) {
+				w.Start()
+				w.Ready(w.Unit("app"))
+				w.Stop()
+			}
+			revision := repo.Commit(map[string]string{"app/a.yaml": configMap(w.NS, "a", "2"), "app/b.yaml": "", "app/d.yaml": configMap(w.NS, "d", "1")})
+			final := strings.HasPrefix(step, "finalize.")
+			if final {
+				w.Delete(w.Unit("app"))
+			}
+			w.StartWith([]string{"PLUMB_KILL_AT=" + step})
+			w.Died()
+			w.Start()
+			if final {
+				w.Gone(w.Unit("app"))
+				for _, name := range []string{"a", "b", "c", "d"} {
+					w.Gone(scenario.Key("ConfigMap", w.NS, name))
+				}
+				return
+			}
+			app := w.Ready(w.Unit("app"), revision)
+			w.Has(scenario.Key("ConfigMap", w.NS, "a"), "2", "data", "value")
+			w.Gone(scenario.Key("ConfigMap", w.NS, "b"))
+			want := []string{w.NS + "_a__ConfigMap", w.NS + "_c__ConfigMap", w.NS + "_d__ConfigMap"}
+			if got := scenario.Inventory(app); !slices.Equal(got, want) {
+				t.Errorf("inventory %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// Rule 3: nobody waits on a worker.
+func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) {
+	t.Parallel()
+	const sick = 50
+	w := scenario.New(t)
+	files := map[string]string{"healthy/cm.yaml": configMap(w.NS, "healthy", "1")}
+	for i := range sick {
+		files[fmt.Sprintf("sick%d/claim.yaml", i)] = fmt.Sprintf("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: sick%d, namespace: %s}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n", i, w.NS)
+	}
+	repo := w.Git.Repo(t, "repo", files)
+	w.Source("repo", repo, "interval: 100ms")
+	var all strings.Builder
+	for i := range sick {
+		fmt.Fprintf(&all, "%s---\n", w.KustomizationYAML(fmt.Sprintf("sick%d", i), fmt.Sprintf("./sick%d", i), "wait: true\ntimeout: 1h"))
+	}
+	w.Apply(all.String())
+	w.Kustomization("healthy", "./healthy", "wait: true")
+	w.Start("--concurrent", "4")
+	w.Ready(w.Unit("healthy"))
+	for i := range sick {
+		w.NotReady(w.Unit(fmt.Sprintf("sick%d", i)), "Progressing", "PersistentVolumeClaim")
+	}
+	// All fifty wait now. A change of the healthy one must not.
+	stored := time.Now()
+	revision := repo.Commit(map[string]string{"healthy/cm.yaml": configMap(w.NS, "healthy", "2")})
+	w.Has(w.Repository("repo"), revision, "status", "artifact", "revision")
+	fetched := time.Now()
+	w.Ready(w.Unit("healthy"), revision)
+	t.Logf("fetched after %v, ready %v later", fetched.Sub(stored), time.Since(fetched))
+	source := w.EventWith(w.Repository("repo"), "NewArtifact", revision)
+	done := w.EventWith(w.Unit("healthy"), "ReconciliationSucceeded", revision)
+	if took := at(t, done).Sub(at(t, source)); took > time.Second {
+		t.Errorf("the healthy unit was ready %v after the artifact, want less than a second", took)
+	}
+}
+
+// at is the time of an event.
+func at(t *testing.T, event *unstructured.Unstructured) time.Time {
+	t.Helper()
+	text, _, _ := unstructured.NestedString(event.Object, "eventTime")
+	when, err := time.Parse(metav1.RFC3339Micro, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return when
+}
+
+// Rule 4: unchanged input costs no request. A minute of intervals goes by, at a
+// faster pace: the source is looked at sixty times.
+func TestUnchangedUnitsCostNoRequest(t *testing.T) {
+	t.Parallel()
+	const units, polls = 100, 60
+	w := scenario.New(t)
+	files := map[string]string{}
+	var all strings.Builder
+	for i := range units {
+		for j := range 4 {
+			files[fmt.Sprintf("u%d/cm%d.yaml", i, j)] = configMap(w.NS, fmt.Sprintf("u%d-%d", i, j), "x")
+		}
+		fmt.Fprintf(&all, "%s---\n", strings.Replace(w.KustomizationYAML(fmt.Sprintf("u%d", i), fmt.Sprintf("./u%d", i), "wait: true"), "interval: 1h", "interval: 1s", 1))
+	}
+	w.Source("repo", w.Git.Repo(t, "repo", files), "interval: 100ms")
+	w.Apply(all.String())
+	w.Start()
+	for i := range units {
+		w.Ready(w.Unit(fmt.Sprintf("u%d", i)))
+	}
+	w.Settle()
+	mark := w.Mark(t)
+	w.Git.AwaitRequests(t, polls)
+	if requests := w.Since(mark); len(requests) > 0 {
+		t.Errorf("%d requests in %d intervals, want none; the first: %s", len(requests), polls, requests[0])
+	}
+}

@@ -1,0 +1,251 @@
+package scenario_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/scenario"
+)
+
+func TestMain(m *testing.M) { scenario.Main(m) }
+
+// TestScripts runs testdata/scenario/*.txtar. The commands of a script are below;
+// $NS is its namespace, and further ones begin with it.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join(scenario.Root(), "testdata", "scenario"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			s := &script{World: scenario.New(env.T().(testing.TB)), repos: map[string]*scenario.Repo{}}
+			env.Values[key] = s
+			env.Setenv("NS", s.NS)
+			env.Setenv("GIT_URL", s.Git.URL)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"repo":    command(2, (*script).repo),
+			"commit":  command(2, (*script).commit),
+			"git":     command(2, (*script).git),
+			"apply":   command(1, (*script).apply),
+			"start":   command(0, (*script).start),
+			"stop":    command(0, (*script).stop),
+			"once":    command(1, (*script).once),
+			"ready":   command(1, (*script).ready),
+			"not":     command(2, (*script).not),
+			"has":     command(3, (*script).has),
+			"gone":    command(1, (*script).gone),
+			"there":   command(1, (*script).there),
+			"event":   command(3, (*script).event),
+			"patch":   command(3, (*script).patch),
+			"delete":  command(1, (*script).delete),
+			"mark":    command(0, (*script).markNow),
+			"quiet":   command(1, (*script).quiet),
+			"handled": command(2, (*script).handled),
+			"gitdown": command(1, (*script).gitDown),
+		},
+	})
+}
+
+type contextKey struct{}
+
+var key contextKey
+
+// script is one running script.
+type script struct {
+	*scenario.World
+	ts    *testscript.TestScript
+	repos map[string]*scenario.Repo
+	mark  scenario.Mark
+}
+
+// command is a command of scripts with at least so many arguments. It cannot be
+// negated: each waits for something to be true.
+func command(least int, run func(*script, []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) < least {
+			ts.Fatalf("want at least %d arguments, and no !", least)
+		}
+		s := ts.Value(key).(*script)
+		s.ts = ts
+		run(s, args)
+	}
+}
+
+// ref reads Kind/name (in $NS) or Kind/namespace/name; - is no namespace.
+func (s *script) ref(text string) kube.Key {
+	parts := strings.Split(text, "/")
+	switch len(parts) {
+	case 2:
+		return scenario.Key(parts[0], s.NS, parts[1])
+	case 3:
+		return scenario.Key(parts[0], strings.TrimPrefix(parts[1], "-"), parts[2])
+	default:
+		s.ts.Fatalf("%s: want Kind/name or Kind/namespace/name", text)
+		return kube.Key{}
+	}
+}
+
+// repo NAME DIR: a repository with the content of a folder.
+func (s *script) repo(args []string) {
+	s.repos[args[0]] = s.Git.Repo(s.TB(), args[0], map[string]string{"README.md": "a repository\n"})
+	s.commit(args)
+}
+
+// commit NAME DIR: makes the repository hold the content of a folder; $REV is
+// the new revision. Occurrences of $NS in the files are replaced.
+func (s *script) commit(args []string) {
+	dir := s.ts.MkAbs(args[1])
+	s.expand(dir)
+	s.ts.Setenv("REV", s.repos[args[0]].Copy(dir))
+}
+
+// expand replaces $NS in all files below a folder.
+func (s *script) expand(dir string) {
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, []byte(strings.ReplaceAll(string(raw), "$NS", s.NS)), 0o600)
+	})
+	s.ts.Check(err)
+}
+
+// git NAME ARGS...: runs git in the repository's working tree.
+func (s *script) git(args []string) { s.repos[args[0]].Git(args[1:]...) }
+
+// apply FILE...: applies manifests as a user, with $NS and $GIT_URL replaced.
+// With "refused REGEXP FILE" the server has to refuse them.
+func (s *script) apply(args []string) {
+	refusal := ""
+	if args[0] == "refused" {
+		refusal, args = args[1], args[2:]
+	}
+	for _, file := range args {
+		text := s.ts.ReadFile(file)
+		err := s.TryApply(strings.NewReplacer("$NS", s.NS, "$GIT_URL", s.Git.URL).Replace(text))
+		switch {
+		case refusal == "":
+			s.ts.Check(err)
+		case err == nil:
+			s.ts.Fatalf("%s was accepted", file)
+		case !regexp.MustCompile(refusal).MatchString(err.Error()):
+			s.ts.Fatalf("%s was refused with %q, want %s", file, err, refusal)
+		}
+	}
+}
+
+// start ARGS...: starts an engine for $NS.
+func (s *script) start(args []string) { s.Start(args...) }
+
+// stop: stops the engine, which has to end well.
+func (s *script) stop([]string) {
+	if code := s.Stop(); code != 0 {
+		s.ts.Fatalf("the engine ended with exit code %d", code)
+	}
+}
+
+// once CODE ARGS...: runs `plumb reconcile --once`; compare with stdout, stderr.
+func (s *script) once(args []string) {
+	want, err := strconv.Atoi(args[0])
+	s.ts.Check(err)
+	for i, arg := range args {
+		if arg == "-f" {
+			args[i+1] = s.ts.MkAbs(args[i+1])
+			text := s.ts.ReadFile(args[i+1])
+			s.ts.Check(os.WriteFile(args[i+1], []byte(strings.NewReplacer("$NS", s.NS, "$GIT_URL", s.Git.URL).Replace(text)), 0o600))
+		}
+	}
+	out, errOut, code := s.Once(args[1:]...)
+	fmt.Fprint(s.ts.Stdout(), out)
+	fmt.Fprint(s.ts.Stderr(), errOut)
+	s.ts.Setenv("OUT", out)
+	if code != want {
+		s.ts.Fatalf("exit code %d, want %d\n%s\n%s", code, want, out, errOut)
+	}
+}
+
+// ready REF [TEXT]: waits until it is Ready, with a text in the message.
+func (s *script) ready(args []string) { s.Ready(s.ref(args[0]), args[1:]...) }
+
+// not REF REASON TEXT...: waits until it is not Ready for a reason, with texts in
+// the message.
+func (s *script) not(args []string) { s.NotReady(s.ref(args[0]), args[1], args[2:]...) }
+
+// has REF PATH VALUE: waits until a field, given as a.b.c, has a value.
+func (s *script) has(args []string) {
+	s.Has(s.ref(args[0]), args[2], strings.Split(args[1], ".")...)
+}
+
+// gone REF...: waits until they are gone.
+func (s *script) gone(args []string) {
+	for _, arg := range args {
+		s.Gone(s.ref(arg))
+	}
+}
+
+// there REF...: fails if one of them is not there now.
+func (s *script) there(args []string) {
+	for _, arg := range args {
+		if s.Get(s.ref(arg)) == nil {
+			s.ts.Fatalf("%s is not there", arg)
+		}
+	}
+}
+
+// event REF REASON TEXT: waits for an event about it.
+func (s *script) event(args []string) { s.EventWith(s.ref(args[0]), args[1], args[2]) }
+
+// patch REF MANAGER JSON [SUBRESOURCE]: a merge patch by somebody.
+func (s *script) patch(args []string) { s.Patch(s.ref(args[0]), args[1], args[2], args[3:]...) }
+
+// delete REF...: deletes objects and does not wait.
+func (s *script) delete(args []string) {
+	for _, arg := range args {
+		s.Delete(s.ref(arg))
+	}
+}
+
+// mark: requests are counted from here.
+func (s *script) markNow([]string) { s.mark = s.Mark(s.TB()) }
+
+// quiet REGEXP: the engine has made no request since the mark but those that
+// match.
+func (s *script) quiet(args []string) {
+	allowed := regexp.MustCompile(args[0])
+	for _, e := range s.Since(s.mark) {
+		if !allowed.MatchString(e.String()) {
+			s.ts.Fatalf("unexpected request: %s", e)
+		}
+	}
+}
+
+// handled REF TOKEN: asks for a reconciliation and waits until it was handled.
+func (s *script) handled(args []string) {
+	ref := s.ref(args[0])
+	s.Patch(ref, "test", fmt.Sprintf(`{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":%q}}}`, args[1]))
+	s.Until(ref, "the request is handled", func(obj *unstructured.Unstructured) bool {
+		if obj == nil {
+			return false
+		}
+		at, _, _ := unstructured.NestedString(obj.Object, "status", "lastHandledReconcileAt")
+		return at == args[1]
+	})
+}
+
+// gitdown true|false: makes the Git server answer 503, or work again.
+func (s *script) gitDown(args []string) { s.Git.SetDown(args[0] == "true") }

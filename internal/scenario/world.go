@@ -1,0 +1,326 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/plumb-gitops/plumb/api/crds"
+	"github.com/plumb-gitops/plumb/internal/kube"
+)
+
+// patience bounds every wait of a test. It is an error message, not a measure.
+const patience = 90 * time.Second
+
+// World is what one test has for itself on the shared cluster: namespaces, a Git
+// server, an engine.
+type World struct {
+	*Cluster
+	tb  testing.TB
+	NS  string // namespace of sources and Kustomizations; others begin with it
+	Git *Git
+
+	user    string
+	config  string
+	storage string
+	mu      sync.Mutex
+	engine  *exec.Cmd
+	log     bytes.Buffer
+	logMu   sync.Mutex
+}
+
+var numbered atomic.Int64
+
+// New makes a world. Its namespaces, and what its Kustomizations left, go with
+// the test.
+func New(tb testing.TB) *World {
+	tb.Helper()
+	c := Open(tb)
+	ns := fmt.Sprintf("t%d-%d", os.Getpid(), numbered.Add(1))
+	w := &World{Cluster: c, tb: tb, NS: ns, Git: NewGit(tb, ""), user: "plumb-" + ns, storage: tb.TempDir()}
+	w.config = filepath.Join(tb.TempDir(), "kubeconfig")
+	c.As(tb, w.user, w.config)
+	w.install()
+	w.Namespace("")
+	tb.Cleanup(func() {
+		w.Kill()
+		if tb.Failed() {
+			w.logMu.Lock()
+			defer w.logMu.Unlock()
+			tb.Logf("engine log:\n%s", tail(w.log.String(), 60))
+		}
+	})
+	return w
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(text, "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+var installOnce sync.Once
+
+// install makes the cluster know our kinds.
+func (w *World) install() {
+	w.tb.Helper()
+	installOnce.Do(func() {
+		out, err := exec.Command(Binary("plumb-test"), "install", "--crds-only", "--kubeconfig", w.Kubeconfig).CombinedOutput()
+		if err != nil {
+			w.tb.Fatalf("plumb install: %v\n%s", err, out)
+		}
+	})
+	if _, err := crds.All(); err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+// Namespace makes a namespace of this world and returns its name.
+func (w *World) Namespace(suffix string) string {
+	w.tb.Helper()
+	name := strings.TrimSuffix(w.NS+"-"+suffix, "-")
+	w.Apply(fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s}}", name))
+	w.Discard(name)
+	return name
+}
+
+// Discard removes a namespace when the test is over, without waiting for it.
+func (w *World) Discard(name string) {
+	w.tb.Cleanup(func() {
+		w.release(name)
+		_, _ = w.Cluster.Delete(context.Background(), Key("Namespace", "", name), "", "") // the cluster goes with the run
+	})
+}
+
+// release takes the finalizers off the Kustomizations in a namespace.
+func (w *World) release(ns string) {
+	r, err := w.Resource(kinds["Kustomization"], ns)
+	if err != nil {
+		return
+	}
+	list, err := r.List(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	for _, k := range list.Items {
+		_, _ = r.Patch(context.Background(), k.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	}
+}
+
+// Apply applies YAML documents as a user would.
+func (w *World) Apply(manifests string) {
+	w.tb.Helper()
+	if err := w.TryApply(manifests); err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+// TryApply is Apply for manifests that the server may refuse.
+func (w *World) TryApply(manifests string) error {
+	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096)
+	for {
+		obj := &unstructured.Unstructured{}
+		if err := decoder.Decode(&obj.Object); err != nil {
+			if err.Error() == "EOF" {
+				return nil
+			}
+			return err
+		}
+		if len(obj.Object) == 0 {
+			continue
+		}
+		if _, err := w.Cluster.Apply(w.tb.Context(), obj, kube.ApplyOptions{Manager: "test"}); err != nil {
+			return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
+		}
+	}
+}
+
+// Source applies a GitRepository of a repository; extra is YAML below spec.
+func (w *World) Source(name string, r *Repo, extra string) {
+	w.tb.Helper()
+	w.Apply(fmt.Sprintf("apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: %s, namespace: %s}\nspec:\n  url: %s\n%s", name, w.NS, r.URL, indent(withDefault(extra, "interval: 1h"), "ref: {branch: main}")))
+}
+
+// Kustomization applies a Kustomization of the source "repo"; extra is YAML
+// below spec.
+func (w *World) Kustomization(name, path, extra string) {
+	w.tb.Helper()
+	w.Apply(w.KustomizationYAML(name, path, extra))
+}
+
+// KustomizationYAML is what Kustomization applies.
+func (w *World) KustomizationYAML(name, path, extra string) string {
+	return fmt.Sprintf("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: %s, namespace: %s}\nspec:\n  interval: 1h\n  path: %s\n%s", name, w.NS, path, indent(withDefault(extra, "sourceRef: {kind: GitRepository, name: repo}"), "prune: true"))
+}
+
+func withDefault(extra, line string) string {
+	key, _, _ := strings.Cut(line, ":")
+	if strings.Contains(extra, key+":") {
+		return extra
+	}
+	return line + "\n" + extra
+}
+
+// indent puts YAML below spec; fallback holds where it says nothing of the key.
+func indent(extra, fallback string) string {
+	extra = withDefault(extra, fallback)
+	return "  " + strings.ReplaceAll(strings.TrimSpace(extra), "\n", "\n  ") + "\n"
+}
+
+// Start starts an engine that works on this world alone.
+func (w *World) Start(args ...string) { w.tb.Helper(); w.StartWith(nil, args...) }
+
+// StartWith is Start with environment variables.
+func (w *World) StartWith(env []string, args ...string) {
+	w.tb.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	args = append([]string{
+		"run", "--kubeconfig", w.config, "--storage-path", w.storage, "--leader-elect=false", "--metrics-addr", "127.0.0.1:0",
+		"--health-addr", "127.0.0.1:0", "--watch-namespace", w.NS, "--log-format", "text", "--allow-file-urls",
+	}, args...)
+	cmd := exec.Command(Binary("plumb-test"), args...)
+	cmd.Env = append(os.Environ(), env...)
+	sink := &locked{mu: &w.logMu, to: &w.log}
+	cmd.Stdout, cmd.Stderr = sink, sink
+	if err := cmd.Start(); err != nil {
+		w.tb.Fatal(err)
+	}
+	w.engine = cmd
+}
+
+// locked serialises the writes of one process with the reads of a failed test.
+type locked struct {
+	mu *sync.Mutex
+	to *bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(p)
+}
+
+// PID is the engine's process.
+func (w *World) PID() int { return w.engine.Process.Pid }
+
+// Log is what the engine has logged so far.
+func (w *World) Log() string {
+	w.logMu.Lock()
+	defer w.logMu.Unlock()
+	return w.log.String()
+}
+
+// Kill ends the engine as a power cut would.
+func (w *World) Kill() { w.end(syscall.SIGKILL) }
+
+// Stop asks the engine to end and returns its exit code.
+func (w *World) Stop() int { return w.end(syscall.SIGTERM) }
+
+// Died waits until the engine has ended by itself.
+func (w *World) Died() { w.end(0) }
+
+func (w *World) end(signal syscall.Signal) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.engine == nil {
+		return 0
+	}
+	if signal != 0 {
+		_ = w.engine.Process.Signal(signal) // it may have ended already
+	}
+	timer := time.AfterFunc(patience, func() { _ = w.engine.Process.Kill() })
+	defer timer.Stop()
+	_ = w.engine.Wait() // the exit code tells
+	code := w.engine.ProcessState.ExitCode()
+	w.engine = nil
+	return code
+}
+
+// Once runs `plumb reconcile --once` and returns its output and exit code.
+func (w *World) Once(args ...string) (stdout, stderr string, code int) {
+	w.tb.Helper()
+	args = append([]string{
+		"reconcile", "--once", "--kubeconfig", w.config, "--storage-path", w.storage, "--watch-namespace", w.NS, "--lease-namespace", w.NS,
+	}, args...)
+	cmd := exec.CommandContext(w.tb.Context(), Binary("plumb-test"), args...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	_ = cmd.Run() // the exit code tells
+	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+}
+
+// Delete deletes an object and does not wait for it to go.
+func (w *World) Delete(key kube.Key) {
+	w.tb.Helper()
+	if _, err := w.Cluster.Delete(w.tb.Context(), key, "", ""); err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+// Patch sends a merge patch as some field manager.
+func (w *World) Patch(key kube.Key, manager, patch string, subresources ...string) {
+	w.tb.Helper()
+	r, err := w.Resource(key.GVK(), key.Namespace)
+	if err == nil {
+		_, err = r.Patch(w.tb.Context(), key.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: manager}, subresources...)
+	}
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+// Get reads an object; it is nil when there is none.
+func (w *World) Get(key kube.Key) *unstructured.Unstructured {
+	w.tb.Helper()
+	obj, err := w.Cluster.Get(w.tb.Context(), key)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return obj
+}
+
+// Since are the engine's requests since a mark.
+func (w *World) Since(mark Mark) []Event {
+	w.tb.Helper()
+	return w.Requests(w.tb, mark, w.user)
+}
+
+// TB is the test that the world belongs to.
+func (w *World) TB() testing.TB { return w.tb }
+
+// Poke asks for a source to be looked at now.
+func (w *World) Poke(source string) {
+	w.tb.Helper()
+	w.Patch(w.Repository(source), "test", fmt.Sprintf(`{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":"%d"}}}`, time.Now().UnixNano()))
+}
+
+// Settle waits until the engine has sent all events of what was waited for: an
+// event about a new object of ours comes after them.
+func (w *World) Settle() {
+	w.tb.Helper()
+	name := fmt.Sprintf("settle%d", numbered.Add(1))
+	w.Apply(w.KustomizationYAML(name, "./none", "sourceRef: {kind: GitRepository, name: "+name+"}"))
+	w.NotReady(w.Unit(name), "ArtifactFailed")
+	w.EventWith(w.Unit(name), "ArtifactFailed", "not found")
+	w.Delete(w.Unit(name))
+	w.Gone(w.Unit(name))
+}
