@@ -120,6 +120,10 @@ var failing = map[string]struct{ tree, want string }{
 		"path: .\n-- a.yaml --\n{cm}data: .nan",
 		"a.yaml: line 4: the value is not a number that JSON has",
 	},
+	"not UTF-8": {
+		"path: .\n-- a.yaml --\n{cm}data: !!binary qGVsbG8=",
+		"a.yaml: line 4: the value is not UTF-8; a Secret's data or a ConfigMap's binaryData take base64 as text",
+	},
 	"same object in two files": {
 		"path: .\n-- a.yaml --\n{cm}\n-- sub/b.yaml --\n{cm}",
 		"sub/b.yaml: ConfigMap a is already defined in a.yaml; remove one",

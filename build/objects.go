@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -177,7 +178,12 @@ func scalar(node *yaml.Node) (any, error) {
 		return nil, fmt.Errorf("line %d: the value does not fit its tag %s", node.Line, node.ShortTag())
 	}
 	switch v := decoded.(type) {
-	case nil, string, bool, int64:
+	case string:
+		if !utf8.ValidString(v) {
+			return nil, fmt.Errorf("line %d: the value is not UTF-8; a Secret's data or a ConfigMap's binaryData take base64 as text", node.Line)
+		}
+		return v, nil
+	case nil, bool, int64:
 		return v, nil
 	case int:
 		return int64(v), nil
