@@ -1,9 +1,7 @@
 package source
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,58 +17,98 @@ import (
 // folder and those below.
 const IgnoreFile = ".sourceignore"
 
-// What is left out of every snapshot, and what is left out as well when neither
-// spec.ignore nor a .sourceignore in the root says anything (the toolkit's
-// documentation of GitRepository, "Excluding files").
-const (
-	ignoredAlways    = ".git/\n.gitignore\n.gitmodules\n.gitattributes\n"
-	ignoredByDefault = "*.jpg\n*.jpeg\n*.gif\n*.png\n*.wmv\n*.flv\n*.tar.gz\n*.zip\n" +
-		".github/\n.circleci/\n.travis.yml\n.gitlab-ci.yml\nappveyor.yml\n.drone.yml\ncloudbuild.yaml\ncodeship-services.yml\ncodeship-steps.yml\n" +
-		"**/.goreleaser.yml\n**/.goreleaser.brew.yml\n**/.sops.yaml\n**/.flux.yaml\n"
-)
+// ignoredByDefault is what is left out unless a later pattern brings it back:
+// the list of the toolkit's documentation of GitRepository, "Default exclusions".
+const ignoredByDefault = `.git/
+.gitignore
+.gitmodules
+.gitattributes
+*.jpg
+*.jpeg
+*.gif
+*.png
+*.wmv
+*.flv
+*.tar.gz
+*.zip
+.github/
+.circleci/
+.travis.yml
+.gitlab-ci.yml
+appveyor.yml
+.drone.yml
+cloudbuild.yaml
+codeship-services.yml
+codeship-steps.yml
+.goreleaser.yml
+.sops.yaml
+.flux.yaml
+`
 
 // Ignored is the tree without what its ignore rules exclude. spec is
-// spec.ignore, nil when it is not set; its patterns come last and so may bring
-// back what a file excludes. The tree is looked at as it is read, not before.
+// spec.ignore, nil when it is not set. The rules are the default list, then the
+// .sourceignore files from the root down, then spec; the last that matches a
+// path decides, so each may bring back what those before it exclude. (The
+// documentation says that spec.ignore overrides the default list; source-controller
+// has always extended it instead, see its issue 429, and repositories rely on that.)
+//
+// Each path is judged by itself, as that controller does: a pattern may bring
+// back a file below an excluded folder, which gitignore(5) rules out. Nothing is
+// read before it is asked for, but the root's .sourceignore.
 func Ignored(t Tree, spec *string) (Tree, error) {
-	root, err := t.Read(IgnoreFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	text := ""
+	if spec != nil {
+		text = *spec
+	}
+	i := &ignoring{
+		Tree:   t,
+		first:  patterns(ignoredByDefault, nil),
+		last:   patterns(text, nil),
+		scopes: map[string]*scope{},
+		kept:   map[string]bool{},
+	}
+	none := &scope{id: fmt.Sprintf("%x", sha256.Sum256([]byte(text)))}
+	none.join(i)
+	root, err := i.extended(none, ".")
+	if err != nil {
 		return nil, err
 	}
-	i := &ignoring{Tree: t, folders: map[string][]gitignore.Pattern{}}
-	i.first = patterns(ignoredAlways, nil)
-	if spec == nil && root == nil {
-		i.first = append(i.first, patterns(ignoredByDefault, nil)...)
-	}
-	if spec != nil {
-		i.last = patterns(*spec, nil)
-	}
+	i.scopes["."] = root
 	return i, nil
-}
-
-// IgnoredDigest names the content of a tree with ignore rules: the tree, by its
-// own hash, holds the .sourceignore files.
-func IgnoredDigest(treeHash string, spec *string) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "tree %s\n", treeHash)
-	if spec != nil {
-		fmt.Fprintf(h, "ignore %s", *spec)
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
-}
-
-// SortEntries sorts a listing by name.
-func SortEntries(entries []Entry) {
-	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // ignoring is a tree behind ignore rules.
 type ignoring struct {
 	Tree
-	first, last []gitignore.Pattern
+	first, last []pattern
 
-	mu      sync.Mutex
-	folders map[string][]gitignore.Pattern // of the .sourceignore in a folder
+	mu     sync.Mutex
+	scopes map[string]*scope // by folder
+	kept   map[string]bool   // of excluded folders: is anything below brought back
+}
+
+// scope is the rules that hold in a folder. A folder without a .sourceignore
+// shares that of its parent.
+type scope struct {
+	files   []pattern // of the .sourceignore files from the root down
+	matcher gitignore.Matcher
+	kept    []pattern // those that bring something back
+	id      string    // names the rules, for digests
+}
+
+// join makes the matcher of a scope from all its patterns.
+func (s *scope) join(i *ignoring) {
+	all := slices.Concat(i.first, s.files, i.last)
+	s.matcher = matcherOf(all)
+	s.kept = slices.DeleteFunc(all, func(p pattern) bool { return !p.keeps })
+}
+
+func matcherOf(all []pattern) gitignore.Matcher {
+	plain := make([]gitignore.Pattern, len(all))
+	for n, p := range all {
+		plain[n] = p.Pattern
+	}
+	return gitignore.NewMatcher(plain)
 }
 
 // Stat implements Tree.
@@ -79,10 +117,14 @@ func (i *ignoring) Stat(name string) (Entry, error) {
 	if err != nil || name == "." {
 		return e, err
 	}
-	if i.excluded(name, e.IsDir()) {
+	switch visible, err := i.visible(name, e.IsDir()); {
+	case err != nil:
+		return Entry{}, err
+	case !visible:
 		return Entry{}, fmt.Errorf("%s is excluded by the source's ignore rules: %w", name, fs.ErrNotExist)
+	default:
+		return e, nil
 	}
-	return e, nil
 }
 
 // List implements Tree.
@@ -94,10 +136,17 @@ func (i *ignoring) List(name string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	matcher := gitignore.NewMatcher(i.rules(name))
-	return slices.DeleteFunc(entries, func(e Entry) bool {
-		return matcher.Match(strings.Split(path.Join(name, e.Name), "/"), e.IsDir())
-	}), nil
+	var found []Entry
+	for _, e := range entries {
+		visible, err := i.visible(path.Join(name, e.Name), e.IsDir())
+		if err != nil {
+			return nil, err
+		}
+		if visible {
+			found = append(found, e)
+		}
+	}
+	return found, nil
 }
 
 // Read implements Tree.
@@ -108,59 +157,139 @@ func (i *ignoring) Read(name string) ([]byte, error) {
 	return i.Tree.Read(name)
 }
 
-// excluded tells whether the rules exclude a path, or a folder above it: what is
-// in an excluded folder cannot be brought back (gitignore(5)).
-func (i *ignoring) excluded(name string, isDir bool) bool {
-	parts := strings.Split(name, "/")
-	for n := 1; n <= len(parts); n++ {
-		matcher := gitignore.NewMatcher(i.rules(path.Join(append([]string{"."}, parts[:n-1]...)...)))
-		if matcher.Match(parts[:n], isDir || n < len(parts)) {
-			return true
-		}
+// visible tells whether the rules let a path be seen. An excluded folder is seen
+// as far as something below it is brought back.
+func (i *ignoring) visible(name string, isDir bool) (bool, error) {
+	s, err := i.scope(path.Dir(name))
+	if err != nil {
+		return false, err
 	}
-	return false
+	if !s.matcher.Match(strings.Split(name, "/"), isDir) {
+		return true, nil
+	}
+	if !isDir {
+		return false, nil
+	}
+	return i.keptBelow(s, name)
 }
 
-// rules are the patterns that hold in a folder, the strongest last.
-func (i *ignoring) rules(folder string) []gitignore.Pattern {
-	all := slices.Clone(i.first)
-	all = append(all, i.folder(".")...)
-	if folder != "." {
-		parts := strings.Split(folder, "/")
-		for n := range parts {
-			all = append(all, i.folder(path.Join(parts[:n+1]...))...)
-		}
+// keptBelow looks for something visible in an excluded folder, and only where a
+// pattern could bring something back.
+func (i *ignoring) keptBelow(s *scope, name string) (bool, error) {
+	folder := strings.Split(name, "/")
+	if !slices.ContainsFunc(s.kept, func(p pattern) bool { return p.reaches(folder) }) {
+		return false, nil
 	}
-	return append(all, i.last...)
-}
-
-func (i *ignoring) folder(name string) []gitignore.Pattern {
+	i.mu.Lock()
+	kept, known := i.kept[name]
+	i.mu.Unlock()
+	if known {
+		return kept, nil
+	}
+	entries, err := i.Tree.List(name)
+	for n := 0; n < len(entries) && err == nil && !kept; n++ {
+		kept, err = i.visible(path.Join(name, entries[n].Name), entries[n].IsDir())
+	}
+	if err != nil {
+		return false, err
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if p, ok := i.folders[name]; ok {
-		return p
+	i.kept[name] = kept
+	return kept, nil
+}
+
+// scope is the rules in a folder.
+func (i *ignoring) scope(folder string) (*scope, error) {
+	i.mu.Lock()
+	s, ok := i.scopes[folder]
+	i.mu.Unlock()
+	if ok {
+		return s, nil
 	}
-	content, err := i.Tree.Read(path.Join(name, IgnoreFile))
+	parent, err := i.scope(path.Dir(folder))
 	if err != nil {
-		content = nil // none here; what can't be read shows when it is read for real
+		return nil, err
 	}
+	if s, err = i.extended(parent, folder); err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.scopes[folder] = s
+	return s, nil
+}
+
+// extended is a scope with the .sourceignore of a folder below. A folder that
+// the files above exclude has no say.
+func (i *ignoring) extended(parent *scope, folder string) (*scope, error) {
 	var domain []string
-	if name != "." {
-		domain = strings.Split(name, "/")
+	if folder != "." {
+		domain = strings.Split(folder, "/")
+		if matcherOf(parent.files).Match(domain, true) {
+			return parent, nil
+		}
 	}
-	i.folders[name] = patterns(string(content), domain)
-	return i.folders[name]
+	name := path.Join(folder, IgnoreFile)
+	if e, err := i.Tree.Stat(name); errors.Is(err, fs.ErrNotExist) || err == nil && !e.Mode.IsRegular() {
+		return parent, nil
+	}
+	content, err := i.Tree.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	s := &scope{files: slices.Concat(parent.files, patterns(string(content), domain))}
+	s.id = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", parent.id, folder, content)))
+	s.join(i)
+	return s, nil
+}
+
+// pattern is one line of an ignore file.
+type pattern struct {
+	gitignore.Pattern
+	keeps  bool     // brings back, instead of excluding
+	anchor []string // what matches lies below a folder that matches these, name by name
 }
 
 // patterns parses the lines of an ignore file that stands in the folder domain.
-func patterns(text string, domain []string) []gitignore.Pattern {
-	var out []gitignore.Pattern
-	for line := range bytes.Lines([]byte(text)) {
-		line := strings.TrimRight(string(line), "\r\n")
+// Every text parses; a pattern that makes no sense matches nothing.
+func patterns(text string, domain []string) []pattern {
+	var out []pattern
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
 		if strings.HasPrefix(line, "#") || strings.TrimSpace(line) == "" {
 			continue
 		}
-		out = append(out, gitignore.ParsePattern(line, domain))
+		body, keeps := strings.CutPrefix(line, "!")
+		out = append(out, pattern{
+			Pattern: gitignore.ParsePattern(line, domain),
+			keeps:   keeps,
+			anchor:  slices.Concat(domain, anchorOf(body)),
+		})
 	}
 	return out
+}
+
+// anchorOf is the leading names of a pattern that is bound to its folder; one
+// without a slash but at its end is not.
+func anchorOf(body string) []string {
+	body = strings.TrimSuffix(strings.TrimRight(body, " "), "/")
+	if !strings.Contains(body, "/") {
+		return nil
+	}
+	names := strings.Split(strings.TrimPrefix(body, "/"), "/")
+	if n := slices.IndexFunc(names, func(s string) bool { return s == "" || strings.Contains(s, "**") }); n >= 0 {
+		names = names[:n]
+	}
+	return names
+}
+
+// reaches tells whether the pattern could match something below a folder.
+func (p pattern) reaches(folder []string) bool {
+	for n := range min(len(p.anchor), len(folder)) {
+		if ok, err := path.Match(p.anchor[n], folder[n]); err != nil || !ok {
+			return false
+		}
+	}
+	return true
 }

@@ -3,13 +3,16 @@ package git
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-git/go-billy/v5/osfs"
-	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -18,55 +21,66 @@ import (
 	"github.com/plumb-gitops/plumb/source"
 )
 
-// objectCache is how many bytes of parsed objects one store keeps. Trees are
-// read again for each build; blobs mostly once.
+// The bounds of a store, beyond which a fresh one takes its place.
+const (
+	growth   = 3        // times its fresh size
+	slack    = 32 << 20 // bytes that any store may grow by
+	mostTips = 256      // fetches, each of which adds a pack to look through
+)
+
+// mostHaves is how many of the newest commits are told to a server.
+const mostHaves = 16
+
+// objectCache is how many bytes of objects one store keeps in memory: enough for
+// the bases of deltas. Blobs are mostly read once.
 const objectCache = 1 * cache.MiByte
 
-// generation is one bare object store on disk. It only ever gains objects; when
-// it would have to lose some, the next generation takes its place.
+// generation is one object store on disk. It only ever gains objects; when it
+// would have to lose some, the next generation takes its place. No file of it is
+// held open between reads.
 type generation struct {
-	dir   string
-	fresh int64 // bytes on disk after its first fetch
+	dir     string
+	disk    func(io.Writer) io.Writer // what writes pass through
+	digests *source.Digests
+	broken  atomic.Bool // something that was fetched cannot be read any more
 
-	mu      sync.Mutex // guards storage and reading through it
+	mu      sync.Mutex // guards all below and reading through it
 	storage *filesystem.Storage
+	folders folderCache
+	state   state
 }
 
-// storageOf opens the object store in dir; most bounds what may be written.
-func storageOf(dir string, most int64) *filesystem.Storage {
-	return filesystem.NewStorage(newDisk(osfs.New(dir, osfs.WithBoundOS()), most), cache.NewObjectLRU(objectCache))
+func storageOf(dir string) *filesystem.Storage {
+	return filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(objectCache))
 }
 
-// unbounded is no bound on what may be written.
-const unbounded = int64(1) << 62
-
-// openGeneration opens a store that is there. It fails if it is not a whole one.
-func openGeneration(dir string) (*generation, error) {
-	storage := storageOf(dir, unbounded)
-	if _, err := gogit.Open(storage, nil); err != nil {
+// openGeneration opens a store that is there. What a crash left half written goes.
+func (r *repository) openGeneration(dir string) (*generation, error) {
+	s, err := readState(dir)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(dir), err)
 	}
-	size, err := sizeOf(dir)
-	if err != nil {
-		return nil, err
+	for _, folder := range []string{dir, filepath.Join(dir, "objects", "pack")} {
+		left, _ := filepath.Glob(filepath.Join(folder, temporary+"*"))
+		for _, name := range left {
+			_ = os.Remove(name) // next time, then
+		}
 	}
-	return &generation{dir: dir, storage: storage, fresh: size}, nil
+	return &generation{dir: dir, disk: r.disk, digests: &r.digests, storage: storageOf(dir), state: s}, nil
 }
 
 // createGeneration makes an empty store.
-func createGeneration(dir string) (*generation, error) {
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
+func (r *repository) createGeneration(dir string) (*generation, error) {
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Join(dir, "objects", "pack"), 0o700))
+	if err != nil {
+		return nil, &diskError{err}
 	}
-	storage := storageOf(dir, unbounded)
-	if _, err := gogit.Init(storage, nil); err != nil {
-		return nil, fmt.Errorf("prepare the store: %w", err)
-	}
-	return &generation{dir: dir, storage: storage}, nil
+	return &generation{dir: dir, disk: r.disk, digests: &r.digests, storage: storageOf(dir)}, nil
 }
 
-// snapshot is the tree at a commit, with the ignore rules applied. The error
-// wraps fs.ErrNotExist if the store does not have it whole.
+// snapshot is the tree at a commit, with the ignore rules applied. All folders
+// are looked at once, so a store that lost some is found out here. The error
+// wraps fs.ErrNotExist then.
 func (g *generation) snapshot(commit plumbing.Hash, revision string, ignore *string) (source.Snapshot, error) {
 	root, err := g.rootOf(commit)
 	if err != nil {
@@ -76,55 +90,94 @@ func (g *generation) snapshot(commit plumbing.Hash, revision string, ignore *str
 	if err != nil {
 		return source.Snapshot{}, fmt.Errorf("revision %s: %w", revision, err)
 	}
-	return source.Snapshot{Revision: revision, Digest: source.IgnoredDigest(root.String(), ignore), Tree: visible}, nil
+	digest, err := g.digests.Of(visible)
+	if err != nil {
+		return source.Snapshot{}, fmt.Errorf("revision %s: %w: %w", revision, fs.ErrNotExist, err)
+	}
+	return source.Snapshot{Revision: revision, Digest: digest, Tree: visible}, nil
 }
 
-// rootOf is the tree of a commit. A store that has both has all below, since
-// packs arrive whole or not at all.
+// rootOf is the tree of a commit.
 func (g *generation) rootOf(commit plumbing.Hash) (plumbing.Hash, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c, err := object.GetCommit(g.storage, commit)
 	if err != nil {
-		return plumbing.ZeroHash, err
+		return plumbing.ZeroHash, g.damage(err)
 	}
-	_, err = object.GetTree(g.storage, c.TreeHash)
-	return c.TreeHash, err
+	return c.TreeHash, nil
 }
 
-// has tells whether the commit is there.
+// stores tells whether an object is there. It need not have been fetched whole.
+func (g *generation) stores(hash plumbing.Hash) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.storage.HasEncodedObject(hash) == nil
+}
+
+// has tells whether a commit was fetched, and is whole as far as is known.
 func (g *generation) has(commit plumbing.Hash) bool {
-	_, err := g.rootOf(commit)
-	return err == nil
+	return !g.broken.Load() && slices.ContainsFunc(g.all(), func(t tip) bool { return t.hash() == commit })
+}
+
+func (g *generation) all() []tip {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state.Tips
+}
+
+// tips are the newest commits fetched, to be told to a server.
+func (g *generation) tips() []tip {
+	all := g.all()
+	return all[max(0, len(all)-mostHaves):]
+}
+
+// record notes that a commit came whole. Before this the store holds its objects,
+// but nobody trusts them.
+func (g *generation) record(t tip, fresh bool) error {
+	s := state{Fresh: g.state.Fresh, Tips: slices.Concat(g.all(), []tip{t})}
+	if fresh {
+		s.Fresh = g.size()
+	}
+	if err := g.writeState(s); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.state = s
+	return nil
 }
 
 // refresh makes newly written packs visible to readers.
 func (g *generation) refresh() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.storage = storageOf(g.dir, unbounded)
+	g.storage = storageOf(g.dir)
 }
 
-// sizeOf adds up the files below dir.
-func sizeOf(dir string) (total int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return ignoreMissing(err)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return ignoreMissing(err)
-		}
-		total += info.Size()
-		return nil
-	})
-	return total, err
+// roomy tells whether a store may still grow.
+func (g *generation) roomy() bool {
+	return !g.broken.Load() && len(g.all()) < mostTips && g.size() < growth*g.state.Fresh+slack
 }
 
-// ignoreMissing: a temporary file may go while the folder is walked.
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// damage notes that the store lost something, unless the error is of the moment,
+// such as too many open files. It returns the error.
+func (g *generation) damage(err error) error {
+	var file *fs.PathError
+	if !errors.As(err, &file) || errors.Is(err, fs.ErrNotExist) {
+		g.broken.Store(true)
 	}
 	return err
+}
+
+// size is how many bytes the packs and their indexes have. What cannot be read
+// does not count.
+func (g *generation) size() (total int64) {
+	entries, _ := os.ReadDir(filepath.Join(g.dir, "objects", "pack"))
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && !strings.HasPrefix(e.Name(), temporary) {
+			total += info.Size()
+		}
+	}
+	return total
 }

@@ -2,11 +2,13 @@ package git
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 )
 
 // Ref is what to check out. The first that is set of Commit, Name, SemVer, Tag
@@ -17,7 +19,7 @@ type Ref struct {
 
 // target is a reference resolved against what the server has.
 type target struct {
-	name   plumbing.ReferenceName // to fetch; empty for a commit that no reference shows
+	want   plumbing.Hash // what the server shows; zero for a commit that no reference shows
 	commit plumbing.Hash
 	label  string // what stands before @ in a revision
 }
@@ -36,27 +38,33 @@ func commitOf(revision string) plumbing.Hash {
 	return plumbing.NewHash(hash)
 }
 
-// advertised are the server's references, with tags peeled.
+// advertised are the server's references.
 type advertised struct {
 	url    string
 	hashes map[plumbing.ReferenceName]plumbing.Hash
+	peeled map[plumbing.ReferenceName]plumbing.Hash // the commits of tags that are objects of their own
 }
 
-const peeled = "^{}"
-
-func newAdvertised(url string, refs []*plumbing.Reference) advertised {
-	a := advertised{url: url, hashes: map[plumbing.ReferenceName]plumbing.Hash{}}
-	for _, r := range refs {
-		if r.Type() == plumbing.HashReference && !strings.HasSuffix(r.Name().String(), peeled) {
-			a.hashes[r.Name()] = r.Hash()
-		}
+func newAdvertised(url string, refs *packp.AdvRefs) advertised {
+	a := advertised{url, map[plumbing.ReferenceName]plumbing.Hash{}, map[plumbing.ReferenceName]plumbing.Hash{}}
+	if refs.Head != nil {
+		a.hashes[plumbing.HEAD] = *refs.Head
 	}
-	for _, r := range refs { // a tag with a message points to its own object; what counts is the commit
-		if name, ok := strings.CutSuffix(r.Name().String(), peeled); ok {
-			a.hashes[plumbing.ReferenceName(name)] = r.Hash()
-		}
+	for name, hash := range refs.References {
+		a.hashes[plumbing.ReferenceName(name)] = hash
+	}
+	for name, hash := range refs.Peeled {
+		a.peeled[plumbing.ReferenceName(name)] = hash
 	}
 	return a
+}
+
+// commitAt is the commit that a reference leads to.
+func (a advertised) commitAt(name plumbing.ReferenceName) plumbing.Hash {
+	if hash, ok := a.peeled[name]; ok {
+		return hash
+	}
+	return a.hashes[name]
 }
 
 // resolve finds the commit that a Ref means.
@@ -82,9 +90,9 @@ func (a advertised) resolve(r Ref) (target, error) {
 func (a advertised) named(name plumbing.ReferenceName, label, what string) (target, error) {
 	hash, ok := a.hashes[name]
 	if !ok {
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("%s not found; there are %s", what, a.some(name))}
+		return target{}, &RefNotFound{a.url, fmt.Sprintf("%s not found; the repository has %s", what, a.some(name))}
 	}
-	return target{name: name, commit: hash, label: label}, nil
+	return target{want: hash, commit: a.commitAt(name), label: label}, nil
 }
 
 // some lists what there is of the same kind as name.
@@ -99,7 +107,7 @@ func (a advertised) some(name plumbing.ReferenceName) string {
 	if len(found) == 0 {
 		return "none"
 	}
-	sort.Strings(found)
+	slices.Sort(found)
 	if len(found) > most {
 		found = append(found[:most], "others")
 	}
@@ -107,36 +115,41 @@ func (a advertised) some(name plumbing.ReferenceName) string {
 }
 
 // commit takes a commit as it is. A reference that shows it makes it cheap to
-// fetch; without one the whole branch, or everything, has to be.
+// fetch; without one the server may have to give a branch with its history.
 func (a advertised) commit(r Ref) (target, error) {
 	if !plumbing.IsHash(r.Commit) {
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("commit %q is not a full SHA-1 of 40 hexadecimal digits", r.Commit)}
+		return target{}, &RefNotFound{a.url, fmt.Sprintf("spec.ref.commit %q is not a full SHA-1 of 40 hexadecimal digits", r.Commit)}
 	}
 	t := target{commit: plumbing.NewHash(r.Commit), label: r.Branch}
-	if r.Branch != "" {
-		name := plumbing.NewBranchReferenceName(r.Branch)
-		if a.hashes[name] == t.commit {
-			t.name = name
+	for _, name := range slices.Sorted(maps.Keys(a.hashes)) {
+		if a.commitAt(name) == t.commit {
+			t.want = a.hashes[name]
+			break
 		}
-		return t, nil
-	}
-	names := make([]string, 0, len(a.hashes))
-	for name, hash := range a.hashes {
-		if hash == t.commit && (name.IsBranch() || name.IsTag()) {
-			names = append(names, name.String())
-		}
-	}
-	if sort.Strings(names); len(names) > 0 {
-		t.name = plumbing.ReferenceName(names[0])
 	}
 	return t, nil
+}
+
+// tips are what to ask for to get everything below some branches and tags: the
+// one branch, or all of them when it is empty or not there.
+func (a advertised) tips(branch string) []plumbing.Hash {
+	if hash, ok := a.hashes[plumbing.NewBranchReferenceName(branch)]; ok && branch != "" {
+		return []plumbing.Hash{hash}
+	}
+	var all []plumbing.Hash
+	for name, hash := range a.hashes {
+		if name.IsBranch() || name.IsTag() {
+			all = append(all, hash)
+		}
+	}
+	return all
 }
 
 // highest is the highest tag in a range, in Masterminds/semver's sense of both.
 func (a advertised) highest(expression string) (target, error) {
 	constraint, err := semver.NewConstraint(expression)
 	if err != nil {
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("spec.ref.semver %q is not a range: %v", expression, err)}
+		return target{}, &RefNotFound{a.url, fmt.Sprintf("spec.ref.semver '%s' is not a range such as '>=1.0.0 <2.0.0': %v", expression, err)}
 	}
 	var best, top *semver.Version
 	var tags int
@@ -161,9 +174,9 @@ func (a advertised) highest(expression string) (target, error) {
 		tag := best.Original()
 		return a.named(plumbing.NewTagReferenceName(tag), tag, "tag "+tag)
 	case top == nil:
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("no tag matches semver range %q: no tag is a version", expression)}
+		return target{}, &RefNotFound{a.url, fmt.Sprintf("no tag matches semver range '%s'; no tag is a version", expression)}
 	default:
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("no tag matches semver range %q: the highest of %d versions is %s", expression, tags, top.Original())}
+		return target{}, &RefNotFound{a.url, fmt.Sprintf("no tag matches semver range '%s'; the highest of %d tags is %s", expression, tags, top.Original())}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -23,134 +24,168 @@ type tree struct {
 
 // Stat implements source.Tree.
 func (t tree) Stat(name string) (source.Entry, error) {
-	if name == "." {
-		return source.Entry{Name: ".", Mode: fs.ModeDir | 0o755, Hash: t.root.String()}, nil
-	}
-	dir, err := t.folder(path.Dir(name))
-	if err != nil {
-		return source.Entry{}, err
-	}
-	for _, e := range dir.Entries {
-		if e.Name == path.Base(name) {
-			return entry(e), nil
-		}
-	}
-	return source.Entry{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	n, err := t.node(name)
+	return n.Entry, err
 }
 
 // List implements source.Tree. Submodules are empty folders.
 func (t tree) List(name string) ([]source.Entry, error) {
-	e, err := t.Stat(name)
+	n, err := t.node(name)
 	if err != nil {
 		return nil, err
 	}
-	if !e.IsDir() {
-		return nil, fmt.Errorf("%s: not a folder", name)
-	}
-	dir, err := t.gen.tree(plumbing.NewHash(e.Hash))
+	content, err := t.folder(name, n)
 	if err != nil {
-		if name != "." && t.submodule(name) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
-	entries := make([]source.Entry, len(dir.Entries))
-	for i, e := range dir.Entries {
-		entries[i] = entry(e)
+	entries := make([]source.Entry, len(content))
+	for i, c := range content {
+		entries[i] = c.Entry
 	}
-	source.SortEntries(entries)
 	return entries, nil
 }
 
 // Read implements source.Tree.
 func (t tree) Read(name string) ([]byte, error) {
-	e, err := t.Stat(name)
+	n, err := t.node(name)
 	if err != nil {
 		return nil, err
 	}
-	if e.IsDir() {
+	if n.IsDir() {
 		return nil, fmt.Errorf("%s: is a folder", name)
 	}
-	content, err := t.gen.blob(plumbing.NewHash(e.Hash))
+	content, err := t.gen.blob(plumbing.NewHash(n.Hash))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return content, nil
 }
 
-func (t tree) folder(name string) (*object.Tree, error) {
-	dir, err := t.gen.tree(t.root)
-	if err != nil || name == "." {
-		return dir, err
+// node goes down to a path.
+func (t tree) node(name string) (node, error) {
+	at := node{Entry: source.Entry{Name: ".", Mode: fs.ModeDir | 0o755, Hash: t.root.String()}}
+	if name == "." {
+		return at, nil
 	}
-	for _, part := range strings.Split(name, "/") {
-		e, ok := find(dir, part)
-		if !ok || e.Mode != filemode.Dir {
-			return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	for part := range strings.SplitSeq(name, "/") {
+		if !at.IsDir() {
+			return node{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 		}
-		if dir, err = t.gen.tree(e.Hash); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		content, err := t.folder(name, at)
+		if err != nil {
+			return node{}, err
 		}
+		i, ok := slices.BinarySearchFunc(content, part, func(n node, s string) int { return strings.Compare(n.Name, s) })
+		if !ok {
+			return node{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+		}
+		at = content[i]
 	}
-	return dir, nil
+	return at, nil
 }
 
-func (t tree) submodule(name string) bool {
-	dir, err := t.folder(path.Dir(name))
+func (t tree) folder(name string, n node) (folder, error) {
+	switch {
+	case !n.IsDir():
+		return nil, fmt.Errorf("%s: not a folder", name)
+	case n.submodule || n.Hash == emptyTree:
+		return nil, nil
+	}
+	content, err := t.gen.folder(plumbing.NewHash(n.Hash))
 	if err != nil {
-		return false
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	e, ok := find(dir, path.Base(name))
-	return ok && e.Mode == filemode.Submodule
+	return content, nil
 }
 
-func find(dir *object.Tree, name string) (object.TreeEntry, bool) {
-	for _, e := range dir.Entries {
-		if e.Name == name {
-			return e, true
+// emptyTree is the hash of a tree without entries, which need not be stored.
+const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+// node is an entry of a tree object.
+type node struct {
+	source.Entry
+	submodule bool
+}
+
+// folder is a tree object, sorted by name (Git sorts folders as if by name and slash).
+type folder []node
+
+// newFolder translates Git's modes (regular, executable, symbolic link, tree,
+// commit) to Go's. A name that is no name is an attack on whoever writes files.
+func newFolder(t *object.Tree) (folder, error) {
+	f := make(folder, len(t.Entries))
+	for i, e := range t.Entries {
+		if e.Name == "" || e.Name == "." || e.Name == ".." || strings.Contains(e.Name, "/") {
+			return nil, fmt.Errorf("the commit holds an entry with the name %q", path.Clean(e.Name))
+		}
+		f[i] = node{Entry: source.Entry{Name: e.Name, Hash: e.Hash.String(), Mode: 0o644}}
+		switch e.Mode {
+		case filemode.Dir:
+			f[i].Mode = fs.ModeDir | 0o755
+		case filemode.Submodule:
+			f[i].Mode, f[i].submodule = fs.ModeDir|0o755, true
+		case filemode.Executable:
+			f[i].Mode = 0o755
+		case filemode.Symlink:
+			f[i].Mode = fs.ModeSymlink | 0o777
+		default:
 		}
 	}
-	return object.TreeEntry{}, false
+	slices.SortFunc(f, func(a, b node) int { return strings.Compare(a.Name, b.Name) })
+	return f, nil
 }
 
-// entry translates Git's modes (gitformat-index: regular, executable, symbolic
-// link, tree, commit) to Go's.
-func entry(e object.TreeEntry) source.Entry {
-	out := source.Entry{Name: e.Name, Hash: e.Hash.String(), Mode: 0o644}
-	switch e.Mode {
-	case filemode.Dir, filemode.Submodule:
-		out.Mode = fs.ModeDir | 0o755
-	case filemode.Executable:
-		out.Mode = 0o755
-	case filemode.Symlink:
-		out.Mode = fs.ModeSymlink | 0o777
-	default:
+// folderCache keeps parsed folders: finding one file in a big folder would cost
+// parsing it each time.
+type folderCache struct {
+	known map[plumbing.Hash]folder
+	nodes int
+}
+
+// mostNodes bounds the cache, to about 2 MiB. What is in use comes back at once.
+const mostNodes = 1 << 14
+
+func (c *folderCache) put(hash plumbing.Hash, f folder) {
+	if c.nodes += len(f); c.known == nil || c.nodes > mostNodes {
+		c.known, c.nodes = map[plumbing.Hash]folder{}, len(f)
 	}
-	return out
+	c.known[hash] = f
 }
 
-// tree reads one folder. go-git's readers of one storage are not safe for
+// folder reads one tree object. go-git's readers of one storage are not safe for
 // concurrent use, hence the lock; a read takes microseconds.
-func (g *generation) tree(hash plumbing.Hash) (*object.Tree, error) {
+func (g *generation) folder(hash plumbing.Hash) (folder, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return object.GetTree(g.storage, hash)
+	if f, ok := g.folders.known[hash]; ok {
+		return f, nil
+	}
+	t, err := object.GetTree(g.storage, hash)
+	if err != nil {
+		return nil, g.damage(err)
+	}
+	f, err := newFolder(t)
+	if err != nil {
+		return nil, err
+	}
+	g.folders.put(hash, f)
+	return f, nil
 }
 
-func (g *generation) blob(hash plumbing.Hash) (content []byte, err error) {
+func (g *generation) blob(hash plumbing.Hash) ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	blob, err := object.GetBlob(g.storage, hash)
+	b, err := object.GetBlob(g.storage, hash)
 	if err != nil {
-		return nil, err
+		return nil, g.damage(err)
 	}
-	r, err := blob.Reader()
+	r, err := b.Reader()
 	if err != nil {
-		return nil, err
+		return nil, g.damage(err)
 	}
-	content, err = io.ReadAll(r)
-	if cerr := r.Close(); err == nil {
-		err = cerr
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return nil, g.damage(err)
 	}
-	return content, err
+	return content, r.Close()
 }
