@@ -225,13 +225,16 @@ func TestRevertBringsBackWhatAncestorsHad(t *testing.T) {
 	repo := testgit.New(t)
 	repo.Commit(testgit.File("app/config", strings.Repeat("as it was\n", 100)), testgit.File("other", "x"))
 	repo.Commit(testgit.File("app/config", "a mistake"))
-	repo.Run("repack", "-adb")
-	url, _ := repo.HTTP(testgit.Options{})
+	url, meter := repo.HTTP(testgit.Options{})
 	s := newStore(t)
 	wantFile(t, mustFetch(t, s, main(url)).Tree, "app/config", "a mistake")
 	repo.Commit(testgit.File("app/config", strings.Repeat("as it was\n", 100)))
 	repo.Run("repack", "-adb")
+	meter.Take()
 	wantFile(t, mustFetch(t, s, main(url)).Tree, "app/config", strings.Repeat("as it was\n", 100))
+	if got := meter.Take(); got.Downloads != 1 {
+		t.Errorf("the answer was not whole, which took %d downloads", got.Downloads)
+	}
 }
 
 func TestConcurrentFetchesDownloadOnce(t *testing.T) {
