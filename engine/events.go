@@ -52,8 +52,7 @@ func (r *recorder) Start(ctx context.Context) error {
 }
 
 // event queues one event. It never blocks.
-func (r *recorder) event(obj client.Object, gvk string, kind string, warning bool, reason, message string, annotations map[string]string) {
-	now := time.Now()
+func (r *recorder) event(obj client.Object, gvk string, kind string, warning bool, reason, message string, annotations map[string]string, now time.Time) {
 	eventType := corev1.EventTypeNormal
 	if warning {
 		eventType = corev1.EventTypeWarning
@@ -81,16 +80,21 @@ func (r *recorder) event(obj client.Object, gvk string, kind string, warning boo
 // announce sends the events of a pass: what it changed, what it put back, how it
 // ended.
 func (e *Engine) announce(p *pass, out Outcome) {
-	send := func(warning bool, reason, message string) {
+	send := func(warning bool, reason, message string, when time.Time) {
 		annotations := map[string]string{}
 		if out.Revision != "" {
 			annotations[kustomizev1.RevisionEventKey] = out.Revision
 		}
-		e.events.event(p.object, kustomizev1.GroupVersion.String(), kustomizev1.KustomizationKind, warning, reason, message, annotations)
+		e.events.event(p.object, kustomizev1.GroupVersion.String(), kustomizev1.KustomizationKind, warning, reason, message, annotations, when)
 		e.log.Info(message, "kind", kustomizev1.KustomizationKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name, "reason", reason, "revision", out.Revision)
 	}
 	var done, back []string
+	now := e.now()
+	acted := now
 	for _, a := range out.Actions {
+		if a.At.Before(acted) {
+			acted = a.At
+		}
 		switch {
 		case a.Verb == string(apply.Failed):
 		case a.Drifted:
@@ -100,13 +104,13 @@ func (e *Engine) announce(p *pass, out Outcome) {
 		}
 	}
 	if len(back) > 0 {
-		send(false, kustomizev1.DriftCorrectedReason, listing(back))
+		send(false, kustomizev1.DriftCorrectedReason, listing(back), acted)
 	}
 	if len(done) > 0 {
-		send(false, meta.ProgressingReason, listing(done))
+		send(false, meta.ProgressingReason, listing(done), acted)
 	}
 	if warning := !out.Ready() && out.Reason != meta.ProgressingReason; out.Ready() || warning || len(out.Actions) == 0 {
-		send(warning, out.Reason, out.Message)
+		send(warning, out.Reason, out.Message, now)
 	}
 }
 

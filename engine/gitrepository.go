@@ -223,6 +223,6 @@ func (e *Engine) announceSource(obj *sourcev1.GitRepository, was sourcev1.GitRep
 		reason = sourcev1.NewArtifactReason
 		annotations["source.toolkit.fluxcd.io/revision"] = out.Revision
 	}
-	e.events.event(obj, sourcev1.GroupVersion.String(), gitRepositoryKind, !out.Ready(), reason, out.Message, annotations)
+	e.events.event(obj, sourcev1.GroupVersion.String(), gitRepositoryKind, !out.Ready(), reason, out.Message, annotations, e.now())
 	e.log.Info(out.Message, "kind", gitRepositoryKind, "namespace", obj.Namespace, "name", obj.Name, "reason", reason, "revision", out.Revision)
 }

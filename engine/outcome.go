@@ -64,6 +64,7 @@ type Action struct {
 	Verb    string // the words of apply.Action
 	Detail  string // what was put back, why it was left or failed
 	Drifted bool   // it puts back what somebody else did
+	At      time.Time
 }
 
 // outcome turns the error in which a pass ended into words.

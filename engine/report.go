@@ -18,18 +18,19 @@ const patience = time.Second
 // report is the only place that writes a unit's status and sends its events.
 func (e *Engine) report(ctx context.Context, p *pass, out Outcome) (reconcile.Result, error) {
 	now := e.now()
-	_, last := p.unit.state()
 	p.unit.ended(p, out, now)
 	if quiet := p.unit.quietUntil(out); now.Before(quiet) {
 		e.observe(progressOf(p, out))
 		return reconcile.Result{RequeueAfter: quiet.Sub(now)}, nil
 	}
 	was := p.object.Status
-	p.inventory, out.Actions = p.unit.unreported()
+	var last Outcome
+	p.inventory, out.Actions, last = p.unit.unreported()
+	failpoint.Hit("status.write")
 	if err := e.saveStatus(ctx, p, statusOf(p.object, p, out)); err != nil {
 		return reconcile.Result{}, ignoreGone(err)
 	}
-	p.unit.reported()
+	p.unit.reported(out)
 	failpoint.Hit("status.written")
 	if news(last, out) {
 		e.announce(p, out)

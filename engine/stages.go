@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -86,8 +87,12 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 		TargetNamespace: p.object.Spec.TargetNamespace,
 		RemoteBases:     e.RemoteBases,
 	})
-	if err != nil && ctx.Err() == nil {
+	broken := new(build.Error)
+	switch {
+	case errors.As(err, &broken):
 		err = fail(kustomizev1.BuildFailedReason, Stall, err)
+	case err != nil: // not the content's fault: the tree could not be read
+		err = fail(kustomizev1.BuildFailedReason, Retry, err)
 	}
 	p.set = set
 	p.unit.begin(p, set)
@@ -153,10 +158,11 @@ func claims(plan apply.Plan, inventory []kube.Key) []kube.Key {
 }
 
 func (e *Engine) applied(ctx context.Context, p *pass) error {
+	begun := e.now()
 	result, err := e.Applier.Run(ctx, p.wish, p.plan)
 	for _, c := range result.Changes {
 		if c.Action != apply.Unchanged {
-			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted()})
+			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), At: begun})
 		}
 	}
 	var keys []kube.Key
@@ -196,7 +202,7 @@ func (e *Engine) pruned(ctx context.Context, p *pass) error {
 		Consent: consents(p.object.Annotations, p.snapshot.Revision),
 		Leave:   deleting,
 	})
-	blocked := p.keepAccount(outcomes)
+	blocked := p.keepAccount(outcomes, e.now())
 	if err != nil {
 		return fail(kustomizev1.PruneFailedReason, Retry, err)
 	}
@@ -209,7 +215,7 @@ func (e *Engine) pruned(ctx context.Context, p *pass) error {
 
 // keepAccount notes what pruning did, shrinks the inventory by what is gone and
 // returns what a guard blocked.
-func (p *pass) keepAccount(outcomes []prune.Outcome) (blocked []string) {
+func (p *pass) keepAccount(outcomes []prune.Outcome, now time.Time) (blocked []string) {
 	var leave, going []kube.Key
 	for _, o := range outcomes {
 		switch o.Verdict {
@@ -217,14 +223,14 @@ func (p *pass) keepAccount(outcomes []prune.Outcome) (blocked []string) {
 			leave = append(leave, o.Key)
 		case prune.Forget:
 			leave = append(leave, o.Key)
-			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Skipped), Detail: "not deleted: " + o.Reason})
+			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Skipped), Detail: "not deleted: " + o.Reason, At: now})
 		case prune.Wait:
 			going = append(going, o.Key)
 		case prune.Block, prune.Delete:
 			blocked = append(blocked, fmt.Sprintf("%s (%s)", o.Key, o.Reason))
 		}
 		if o.Deleted {
-			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Deleted)})
+			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Deleted), At: now})
 		}
 	}
 	p.inventory = prune.Minus(p.inventory, leave)

@@ -24,6 +24,7 @@ type unit struct {
 	mu     sync.Mutex
 	object *kustomizev1.Kustomization // the newest state that we know
 	out    Outcome                    // of the last pass
+	told   Outcome                    // of the last pass that was reported
 	inputs inputs                     // of the last pass that planned
 	reads  build.ReadSet              // of the last build
 	failed *Failure                   // of the last pass that came as far as building
@@ -226,19 +227,21 @@ func (u *unit) waitUntil(waiting bool, deadline time.Time) time.Time {
 	return u.deadline
 }
 
-// unreported is what passes did since the last report: a unit that waits only
-// for a moment is reported once, at its end.
-func (u *unit) unreported() ([]kube.Key, []Action) {
+// unreported is what passes did since the last report, and that report: a unit
+// that waits only for a moment is reported once, at its end.
+func (u *unit) unreported() ([]kube.Key, []Action, Outcome) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.inventory, u.actions
+	return u.inventory, u.actions, u.told
 }
 
-// reported forgets what a report has told.
-func (u *unit) reported() {
+// reported remembers what users have been told.
+func (u *unit) reported(out Outcome) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.inventory, u.actions = nil, nil
+	u.told = out
+	u.told.Actions = nil
 }
 
 // lacksKind tells whether the unit failed because the cluster does not serve a

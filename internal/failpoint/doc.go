@@ -19,7 +19,7 @@ var Steps = []string{
 	"apply.done",
 	"prune.object",
 	"prune.done",
-	"inventory.shrink",
+	"status.write",
 	"status.written",
 	"finalize.pruned",
 	"finalize.done",

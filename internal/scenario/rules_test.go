@@ -99,8 +99,7 @@ func TestKilledAtEachStep(t *testing.T) {
 }
 
 // Rule 3: nobody waits on a worker.
-func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) {
-	t.Parallel()
+func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) { // alone: it measures
 	const sick = 50
 	w := scenario.New(t)
 	files := map[string]string{"healthy/cm.yaml": configMap(w.NS, "healthy", "1")}

@@ -55,7 +55,7 @@ func TestMonorepo(t *testing.T) {
 			switch ref := e.ObjectRef; {
 			case ref.Resource == "kustomizations" && ref.Subresource == "status":
 				byUnit[ref.Name] = append(byUnit[ref.Name], "status")
-			case ref.Resource == "gitrepositories", ref.Resource == "events":
+			case ref.Resource == "gitrepositories", ref.Resource == "events", strings.HasPrefix(ref.Name, "settle"):
 			default:
 				other = append(other, e.String())
 			}
@@ -79,8 +79,7 @@ func TestMonorepo(t *testing.T) {
 }
 
 // TestChain: each step begins when the one before is Ready, not at an interval.
-func TestChain(t *testing.T) {
-	t.Parallel()
+func TestChain(t *testing.T) { // alone: it measures
 	const length = 20
 	w := scenario.New(t)
 	files := map[string]string{}
@@ -114,8 +113,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// TestCrossingNamespaces: the same across namespaces, and a dependency that
-// comes later.
+// TestDependencyThatComesLater: a dependency may be made after its dependant.
 func TestDependencyThatComesLater(t *testing.T) {
 	t.Parallel()
 	w := scenario.New(t)

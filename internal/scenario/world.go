@@ -232,8 +232,14 @@ func (w *World) Kill() { w.end(syscall.SIGKILL) }
 // Stop asks the engine to end and returns its exit code.
 func (w *World) Stop() int { return w.end(syscall.SIGTERM) }
 
-// Died waits until the engine has ended by itself.
-func (w *World) Died() { w.end(0) }
+// Died waits until the engine has killed itself at a step.
+func (w *World) Died() {
+	w.tb.Helper()
+	begun := time.Now()
+	if code := w.end(0); code != -1 || time.Since(begun) >= patience {
+		w.tb.Fatalf("the engine did not come by the step at which it was to die (exit code %d)", code)
+	}
+}
 
 func (w *World) end(signal syscall.Signal) int {
 	w.mu.Lock()

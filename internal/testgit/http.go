@@ -3,6 +3,7 @@ package testgit
 import (
 	"crypto/subtle"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"os/exec"
@@ -27,6 +28,8 @@ func Handler(root string) (http.Handler, error) {
 		Args: []string{"http-backend"},
 		Env:  append(environment(root), "GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1"),
 		Dir:  root,
+
+		Stderr: io.Discard, // what a client did wrong, it is told
 	}, nil
 }
 
