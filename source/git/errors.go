@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
@@ -98,7 +100,13 @@ func describe(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var status *githttp.Err
+	var wrapped *plumbing.UnexpectedError // it does not unwrap
+	var at *url.Error                     // a server may redirect to an address with secrets
 	switch {
+	case errors.As(err, &wrapped):
+		return describe(wrapped.Err)
+	case errors.As(err, &at):
+		return describe(at.Err)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("host %s not found", dns.Name)
 	case errors.As(err, &dns):
@@ -107,6 +115,8 @@ func describe(err error) string {
 		return fmt.Sprintf("%s: %v", op.Op, op.Err)
 	case errors.As(err, &status):
 		return fmt.Sprintf("the server answers with status %d", status.StatusCode())
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "the connection broke off"
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
 	return first

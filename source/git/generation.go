@@ -112,7 +112,11 @@ func (g *generation) rootOf(commit plumbing.Hash) (plumbing.Hash, error) {
 func (g *generation) stores(hash plumbing.Hash) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.storage.HasEncodedObject(hash) == nil
+	err := g.storage.HasEncodedObject(hash)
+	if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) {
+		_ = g.damage(err)
+	}
+	return err == nil
 }
 
 // has tells whether a commit was fetched, and is whole as far as is known.

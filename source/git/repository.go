@@ -66,6 +66,7 @@ func (r *repository) provide(ctx context.Context, f fetch) (*generation, error) 
 
 // find returns the newest generation that has the commit of a revision.
 func (r *repository) find(revision string) (*generation, error) {
+	r.newest() // stays open, so that damage found while reading is not forgotten
 	for _, dir := range r.folders() {
 		gen, err := r.open(dir)
 		if err == nil && gen.has(commitOf(revision)) {
@@ -85,13 +86,21 @@ func (r *repository) newest() *generation {
 	}
 	for _, dir := range r.folders() {
 		if gen, err := r.open(dir); err == nil {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.current = gen
-			return gen
+			return r.makeCurrent(gen)
 		}
 	}
 	return nil
+}
+
+// makeCurrent makes a generation current, unless there is one: a fetch may have
+// been quicker.
+func (r *repository) makeCurrent(gen *generation) *generation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current == nil {
+		r.current = gen
+	}
+	return r.current
 }
 
 // open opens the generation in a folder, once for all who use it.
