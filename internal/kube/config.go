@@ -27,6 +27,7 @@ func LoadConfig(file, context, version string) (*rest.Config, error) {
 	}
 	config.UserAgent = fmt.Sprintf("plumb/%s (%s/%s)", version, runtime.GOOS, runtime.GOARCH)
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // they are about our users' manifests, which we don't write
 	gate := make(chan struct{}, inFlight)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next, gate} })
 	return config, nil
