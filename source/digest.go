@@ -22,15 +22,19 @@ const mostKnown = 1 << 14
 // Of returns the digest of a tree, as "sha256:<hex>": two trees have the same if
 // and only if they hold the same names, types, executable bits and content.
 func (d *Digests) Of(t Tree) (string, error) {
-	sum, err := d.folder(t, ".")
+	root, err := t.Stat(".")
+	if err != nil {
+		return "", err
+	}
+	sum, err := d.folder(t, ".", root.Hash)
 	if err != nil {
 		return "", err
 	}
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-func (d *Digests) folder(t Tree, name string) (sum [sha256.Size]byte, err error) {
-	key, err := keyOf(t, name)
+func (d *Digests) folder(t Tree, name, hash string) (sum [sha256.Size]byte, err error) {
+	key, err := keyOf(t, name, hash)
 	if err != nil {
 		return sum, err
 	}
@@ -45,7 +49,7 @@ func (d *Digests) folder(t Tree, name string) (sum [sha256.Size]byte, err error)
 	for _, e := range entries {
 		content := e.Hash
 		if e.IsDir() {
-			below, err := d.folder(t, path.Join(name, e.Name))
+			below, err := d.folder(t, path.Join(name, e.Name), e.Hash)
 			if err != nil {
 				return sum, err
 			}
@@ -59,21 +63,17 @@ func (d *Digests) folder(t Tree, name string) (sum [sha256.Size]byte, err error)
 }
 
 // keyOf names what the digest of a folder depends on: its content and, behind
-// ignore rules, those and where it is.
-func keyOf(t Tree, name string) (string, error) {
-	e, err := t.Stat(name)
-	if err != nil {
-		return "", err
-	}
+// ignore rules, where it is and the rules from above. Those of its own are content.
+func keyOf(t Tree, name, hash string) (string, error) {
 	i, ok := t.(*ignoring)
 	if !ok {
-		return e.Hash, nil
+		return hash, nil
 	}
-	s, err := i.scope(name)
+	s, err := i.scope(path.Dir(name))
 	if err != nil {
 		return "", err
 	}
-	return s.id + " " + e.Hash + " " + name, nil
+	return s.id + " " + hash + " " + name, nil
 }
 
 func (d *Digests) get(key string) ([sha256.Size]byte, bool) {
