@@ -24,7 +24,7 @@ func BenchmarkFetch(b *testing.B) {
 		b.Fatal(err)
 	}
 	fetch := func() {
-		snapshot, _, err := s.Fetch(b.Context(), main(url), "")
+		snapshot, _, err := s.Fetch(b.Context(), onMain(url), "")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -45,7 +44,7 @@ func newLifetime(t *testing.T) *lifetime {
 			next.ServeHTTP(w, r)
 		})
 	}})
-	l.spec, l.meter = main(url), meter
+	l.spec, l.meter = onMain(url), meter
 	l.good = mustFetch(t, l.store, l.spec)
 	return l
 }
@@ -97,62 +96,65 @@ func (l *lifetime) wantError(t *testing.T, want string) error {
 	return err
 }
 
+// troubles are what the last good snapshot has to outlive.
+var troubles = map[string]func(*testing.T, *lifetime){
+	"a deleted branch": func(t *testing.T, l *lifetime) {
+		l.Run("branch", "dev", "main")
+		l.DeleteBranch("main")
+		l.wantError(t, "branch main not found; the repository has dev")
+	},
+	"a repository that lost all branches": func(t *testing.T, l *lifetime) {
+		l.DeleteBranch("main")
+		l.wantError(t, "the repository has no commits: push one")
+	},
+	"a repository that is gone": func(t *testing.T, l *lifetime) {
+		if err := os.Rename(l.Dir(), l.Dir()+".away"); err != nil {
+			t.Fatal(err)
+		}
+		l.wantError(t, "repository not found, or not visible with these credentials: check spec.url and spec.secretRef")
+		if err := os.Rename(l.Dir()+".away", l.Dir()); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"a commit without files": func(t *testing.T, l *lifetime) {
+		l.Commit(testgit.Remove("name"), testgit.Remove("dir"))
+		entries, err := mustFetch(t, l.store, l.spec).Tree.List(".")
+		if err != nil || len(entries) != 0 {
+			t.Errorf("got %v, %v", entries, err)
+		}
+	},
+	"a connection that breaks off": func(t *testing.T, l *lifetime) {
+		l.Commit(testgit.File("name", strings.Repeat("new", 100)))
+		l.cut.Store(150)
+		l.wantError(t, "the connection broke off")
+		l.cut.Store(0)
+	},
+	"a full disk": func(t *testing.T, l *lifetime) {
+		l.Commit(testgit.File("name", "new"))
+		gen := l.store.repository(l.spec.URL).newest()
+		for _, room := range []int64{0, 20, 200} {
+			gen.disk = fullAfter(room)
+			l.wantError(t, "keep what was fetched: no space left on device: the last revision that was fetched stays in use; make room below --storage-path")
+		}
+		wantNoLeftovers(t, l.store)
+		gen.disk = l.store.disk
+	},
+	"a rewritten history": func(t *testing.T, l *lifetime) {
+		l.Rewrite("main", testgit.File("name", "new"))
+		wantFile(t, mustFetch(t, l.store, l.spec).Tree, "name", "new")
+	},
+	"a change of generation": func(t *testing.T, l *lifetime) {
+		l.Commit(testgit.File("name", "new"))
+		gen := l.store.repository(l.spec.URL).newest()
+		gen.state.Tips = append(make([]tip, mostTips), gen.state.Tips...)
+		wantFile(t, mustFetch(t, l.store, l.spec).Tree, "name", "new")
+		wantFile(t, l.good.Tree, "dir/file", strings.Repeat("x", 100))
+	},
+}
+
 func TestLastGoodSnapshotOutlives(t *testing.T) {
 	t.Parallel()
-	for name, trouble := range map[string]func(*testing.T, *lifetime){
-		"a deleted branch": func(t *testing.T, l *lifetime) {
-			l.Run("branch", "dev", "main")
-			l.DeleteBranch("main")
-			l.wantError(t, "branch main not found; the repository has dev")
-		},
-		"a repository that lost all branches": func(t *testing.T, l *lifetime) {
-			l.DeleteBranch("main")
-			l.wantError(t, "the repository has no commits: push one")
-		},
-		"a repository that is gone": func(t *testing.T, l *lifetime) {
-			if err := os.Rename(l.Dir(), l.Dir()+".away"); err != nil {
-				t.Fatal(err)
-			}
-			l.wantError(t, "repository not found, or not visible with these credentials: check spec.url and spec.secretRef")
-			if err := os.Rename(l.Dir()+".away", l.Dir()); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"a commit without files": func(t *testing.T, l *lifetime) {
-			l.Commit(testgit.Remove("name"), testgit.Remove("dir"))
-			entries, err := mustFetch(t, l.store, l.spec).Tree.List(".")
-			if err != nil || len(entries) != 0 {
-				t.Errorf("got %v, %v", entries, err)
-			}
-		},
-		"a connection that breaks off": func(t *testing.T, l *lifetime) {
-			l.Commit(testgit.File("name", strings.Repeat("new", 100)))
-			l.cut.Store(150)
-			l.wantError(t, "the connection broke off")
-			l.cut.Store(0)
-		},
-		"a full disk": func(t *testing.T, l *lifetime) {
-			l.Commit(testgit.File("name", "new"))
-			gen := l.store.repository(l.spec.URL).newest()
-			for _, room := range []int64{0, 20, 200} {
-				gen.disk = fullAfter(room)
-				l.wantError(t, "keep what was fetched: no space left on device: the last revision that was fetched stays in use; make room below --storage-path")
-			}
-			wantNoLeftovers(t, l.store)
-			gen.disk = l.store.disk
-		},
-		"a rewritten history": func(t *testing.T, l *lifetime) {
-			l.Rewrite("main", testgit.File("name", "new"))
-			wantFile(t, mustFetch(t, l.store, l.spec).Tree, "name", "new")
-		},
-		"a change of generation": func(t *testing.T, l *lifetime) {
-			l.Commit(testgit.File("name", "new"))
-			gen := l.store.repository(l.spec.URL).newest()
-			gen.state.Tips = append(make([]tip, mostTips), gen.state.Tips...)
-			wantFile(t, mustFetch(t, l.store, l.spec).Tree, "name", "new")
-			wantFile(t, l.good.Tree, "dir/file", strings.Repeat("x", 100))
-		},
-	} {
+	for name, trouble := range troubles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLifetime(t)
@@ -210,101 +212,6 @@ func TestFirstFetchThatFailsLeavesNothing(t *testing.T) {
 	wantNoLeftovers(t, s)
 }
 
-// A process may be killed between any two steps; what it leaves is laid out here.
-func TestStartAfterKill(t *testing.T) {
-	t.Parallel()
-	for name, leave := range map[string]func(t *testing.T, gen string, next []string){
-		"while a pack was written": func(t *testing.T, gen string, next []string) {
-			write(t, filepath.Join(gen, "objects", "pack", temporary+"1"), "PACK")
-		},
-		"while the index was renamed before its pack": func(t *testing.T, gen string, next []string) {
-			copyFile(t, next[0], filepath.Join(gen, "objects", "pack"))
-		},
-		"while the fetch was not yet recorded": func(t *testing.T, gen string, next []string) {
-			copyFile(t, next[0], filepath.Join(gen, "objects", "pack"))
-			copyFile(t, next[1], filepath.Join(gen, "objects", "pack"))
-			write(t, filepath.Join(gen, temporary+"1"), `{"fresh":`)
-		},
-		"while a fresh generation was made": func(t *testing.T, gen string, next []string) {
-			write(t, filepath.Join(filepath.Dir(gen), "making", "objects", "pack", temporary+"1"), "PACK")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := newLifetime(t)
-			gen := l.store.repository(l.spec.URL).newest().dir
-			l.Commit(testgit.File("name", "next"))
-			other := newStore(t)
-			next := mustFetch(t, other, l.spec)
-			packs := filepath.Join(other.repository(l.spec.URL).newest().dir, "objects", "pack")
-			index, _ := filepath.Glob(filepath.Join(packs, "*.idx"))
-			pack, _ := filepath.Glob(filepath.Join(packs, "*.pack"))
-			leave(t, gen, []string{index[0], pack[0]})
-
-			l.store = must(New(l.store.dir, Options{}))
-			l.wantGoodKept(t)
-			if _, err := l.store.Open(l.spec, next.Revision); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("a revision that was not recorded opens: %v", err)
-			}
-			wantFile(t, mustFetch(t, l.store, l.spec).Tree, "name", "next")
-			l.wantGoodKept(t)
-		})
-	}
-}
-
-func TestDamagedStoreIsFoundOutAndReplaced(t *testing.T) {
-	t.Parallel()
-	for name, damage := range map[string]func(t *testing.T, gen string){
-		"pack cut off":    func(t *testing.T, gen string) { truncate(t, gen, "objects/pack/*.pack", 40) },
-		"index cut off":   func(t *testing.T, gen string) { truncate(t, gen, "objects/pack/*.idx", 100) },
-		"pack lost":       func(t *testing.T, gen string) { remove(t, gen, "objects/pack/*.pack") },
-		"record cut off":  func(t *testing.T, gen string) { truncate(t, gen, stateFile, 5) },
-		"record lost":     func(t *testing.T, gen string) { remove(t, gen, stateFile) },
-		"everything lost": func(t *testing.T, gen string) { remove(t, filepath.Dir(gen), "*") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := newLifetime(t)
-			damage(t, l.store.repository(l.spec.URL).newest().dir)
-			s := must(New(l.store.dir, Options{}))
-			if _, err := s.Open(l.spec, l.good.Revision); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("open of a damaged store: %v, want not found", err)
-			}
-			l.Commit(testgit.File("name", "next"))
-			snapshot := mustFetch(t, s, l.spec)
-			wantFile(t, snapshot.Tree, "name", "next")
-			wantFile(t, snapshot.Tree, "dir/file", strings.Repeat("x", 100))
-			wantFile(t, mustFetch(t, must(New(l.store.dir, Options{})), l.spec).Tree, "name", "next")
-		})
-	}
-}
-
-func TestBlobThatWasLostIsFetchedAgain(t *testing.T) {
-	t.Parallel()
-	l := newLifetime(t)
-	gen := l.store.repository(l.spec.URL).newest()
-	pack, _ := filepath.Glob(filepath.Join(gen.dir, "objects/pack/*.pack"))
-	content, err := os.ReadFile(pack[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := bytes.LastIndexByte(content[:len(content)-20], 0x78) // the last object's zlib header
-	content[at], content[at+1] = 0, 0
-	write(t, pack[0], string(content))
-	s := must(New(l.store.dir, Options{}))
-	snapshot, err := s.Open(l.spec, l.good.Revision)
-	if err == nil { // the last object is a blob: only reading it tells
-		_, one := snapshot.Tree.Read("name")
-		_, two := snapshot.Tree.Read("dir/file")
-		if one == nil && two == nil {
-			t.Fatal("nothing is damaged")
-		}
-	}
-	snapshot = mustFetch(t, s, l.spec)
-	wantFile(t, snapshot.Tree, "name", "good")
-	wantFile(t, snapshot.Tree, "dir/file", strings.Repeat("x", 100))
-}
-
 func TestBigDifferenceComesAsFreshGeneration(t *testing.T) {
 	t.Parallel()
 	l := newLifetime(t)
@@ -336,10 +243,10 @@ func TestServerWithoutShallowGivesHistory(t *testing.T) {
 	repo.Commit(testgit.File("name", "second"))
 	url, meter := repo.HTTP(testgit.Options{Wrap: withoutShallow})
 	s := newStore(t)
-	wantFile(t, mustFetch(t, s, main(url)).Tree, "name", "second")
+	wantFile(t, mustFetch(t, s, onMain(url)).Tree, "name", "second")
 	repo.Commit(testgit.File("name", "third"))
 	meter.Take()
-	wantFile(t, mustFetch(t, s, main(url)).Tree, "name", "third")
+	wantFile(t, mustFetch(t, s, onMain(url)).Tree, "name", "third")
 	if got := meter.Take(); got.Downloads != 1 || got.Bytes > 1000 {
 		t.Errorf("the difference costs %+v", got)
 	}
@@ -376,7 +283,7 @@ func TestServerThatSaysNothingEndsAtTheDeadline(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			spec := main(scheme + "://" + listener.Addr().String() + "/repo")
+			spec := onMain(scheme + "://" + listener.Addr().String() + "/repo")
 			spec.Auth = Auth{Identity: identity, KnownHosts: known}
 			_, _, err := s.Fetch(ctx, spec, "")
 			if want := spec.URL + ": no answer within spec.timeout"; !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), want) {
@@ -401,7 +308,7 @@ func TestUnreachableServer(t *testing.T) {
 		"http://" + address + "/repo":      "dial: connect: connection refused",
 		"http://user:pw@" + address + "/r": "dial: connect: connection refused",
 	} {
-		_, _, err := s.Fetch(t.Context(), main(url), "")
+		_, _, err := s.Fetch(t.Context(), onMain(url), "")
 		if err == nil || err.Error() != redacted(url)+": "+want {
 			t.Errorf("%s: got %v, want %s", url, err, want)
 		}
@@ -416,7 +323,7 @@ func TestServerErrorIsShort(t *testing.T) {
 			http.Error(w, "<html>a page\nof text</html>", http.StatusBadGateway)
 		})
 	}})
-	_, _, err := newStore(t).Fetch(t.Context(), main(url), "")
+	_, _, err := newStore(t).Fetch(t.Context(), onMain(url), "")
 	if want := url + ": the server answers with status 502"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -427,43 +334,4 @@ func must[T any](value T, err error) T {
 		panic(err)
 	}
 	return value
-}
-
-func write(t *testing.T, name, content string) {
-	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(content), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	write(t, filepath.Join(to, filepath.Base(from)), string(must(os.ReadFile(from))))
-}
-
-func matches(t *testing.T, dir, pattern string) []string {
-	t.Helper()
-	found := must(filepath.Glob(filepath.Join(dir, pattern)))
-	if len(found) == 0 {
-		t.Fatal(fmt.Errorf("%s: nothing matches %s", dir, pattern))
-	}
-	return found
-}
-
-func truncate(t *testing.T, dir, pattern string, size int64) {
-	t.Helper()
-	for _, name := range matches(t, dir, pattern) {
-		if err := os.Truncate(name, size); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func remove(t *testing.T, dir, pattern string) {
-	t.Helper()
-	for _, name := range matches(t, dir, pattern) {
-		if err := os.RemoveAll(name); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

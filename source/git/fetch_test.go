@@ -21,7 +21,7 @@ func newStore(t *testing.T) *Store {
 	return s
 }
 
-func main(url string) Spec { return Spec{URL: url, Ref: Ref{Branch: "main"}} }
+func onMain(url string) Spec { return Spec{URL: url, Ref: Ref{Branch: "main"}} }
 
 func mustFetch(t *testing.T, s *Store, spec Spec) source.Snapshot {
 	t.Helper()
@@ -141,7 +141,7 @@ func TestCommitThatServerDoesNotGiveByHashComesWithHistory(t *testing.T) {
 	repo.CommitTo("other", testgit.Files(map[string]string{"name": "aside again"}))
 	url, meter := repo.HTTP(testgit.Options{})
 	s := newStore(t)
-	wantFile(t, mustFetch(t, s, main(url)).Tree, "name", "second")
+	wantFile(t, mustFetch(t, s, onMain(url)).Tree, "name", "second")
 	onBranch := Spec{URL: url, Ref: Ref{Branch: "main", Commit: first}}
 	wantFile(t, mustFetch(t, s, onBranch).Tree, "name", "first")
 	elsewhere := Spec{URL: url, Ref: Ref{Branch: "main", Commit: aside}}
@@ -152,7 +152,7 @@ func TestCommitThatServerDoesNotGiveByHashComesWithHistory(t *testing.T) {
 		t.Errorf("a commit that is there was downloaded again: %+v", got)
 	}
 	repo.Commit(testgit.File("name", "third"))
-	wantFile(t, mustFetch(t, s, main(url)).Tree, "name", "third")
+	wantFile(t, mustFetch(t, s, onMain(url)).Tree, "name", "third")
 }
 
 // many is a repository of 5,000 files with a history.
@@ -174,12 +174,12 @@ func TestTransferIsProportionalToChange(t *testing.T) {
 	repo := many(t)
 	url, meter := repo.HTTP(testgit.Options{})
 	s := newStore(t)
-	first := mustFetch(t, s, main(url))
+	first := mustFetch(t, s, onMain(url))
 	whole := meter.Take()
 	t.Logf("first fetch: %+v", whole)
 	wantFile(t, first.Tree, "apps/07/file-0007.yaml", "round: 2\nnumber: 7\ntext: d889\n")
 
-	_, changed, err := s.Fetch(t.Context(), main(url), first.Revision)
+	_, changed, err := s.Fetch(t.Context(), onMain(url), first.Revision)
 	if err != nil || changed {
 		t.Fatalf("unchanged repository: changed %v, %v", changed, err)
 	}
@@ -208,7 +208,7 @@ func TestTransferIsProportionalToChange(t *testing.T) {
 	for _, step := range steps {
 		step.change()
 		meter.Take()
-		snapshot := mustFetch(t, s, main(url))
+		snapshot := mustFetch(t, s, onMain(url))
 		cost := meter.Take()
 		t.Logf("%s: %+v", step.name, cost)
 		wantFile(t, snapshot.Tree, "apps/07/file-0007.yaml", step.want)
@@ -227,11 +227,11 @@ func TestRevertBringsBackWhatAncestorsHad(t *testing.T) {
 	repo.Commit(testgit.File("app/config", "a mistake"))
 	url, meter := repo.HTTP(testgit.Options{})
 	s := newStore(t)
-	wantFile(t, mustFetch(t, s, main(url)).Tree, "app/config", "a mistake")
+	wantFile(t, mustFetch(t, s, onMain(url)).Tree, "app/config", "a mistake")
 	repo.Commit(testgit.File("app/config", strings.Repeat("as it was\n", 100)))
 	repo.Run("repack", "-adb")
 	meter.Take()
-	wantFile(t, mustFetch(t, s, main(url)).Tree, "app/config", strings.Repeat("as it was\n", 100))
+	wantFile(t, mustFetch(t, s, onMain(url)).Tree, "app/config", strings.Repeat("as it was\n", 100))
 	if got := meter.Take(); got.Downloads != 1 {
 		t.Errorf("the answer was not whole, which took %d downloads", got.Downloads)
 	}
@@ -247,7 +247,7 @@ func TestConcurrentFetchesDownloadOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				snapshot, _, err := s.Fetch(t.Context(), main(url), "")
+				snapshot, _, err := s.Fetch(t.Context(), onMain(url), "")
 				if err != nil {
 					t.Error(err)
 					return
@@ -273,12 +273,12 @@ func TestBranchesOfOneURLShareAStore(t *testing.T) {
 	repo.CommitTo("dev", testgit.Files(map[string]string{"b": "dev"}))
 	url, meter := repo.HTTP(testgit.Options{})
 	s := newStore(t)
-	one := mustFetch(t, s, main(url))
+	one := mustFetch(t, s, onMain(url))
 	two := mustFetch(t, s, Spec{URL: url, Ref: Ref{Branch: "dev"}})
 	wantFile(t, one.Tree, "b", "main")
 	wantFile(t, two.Tree, "b", "dev")
 	meter.Take()
-	mustFetch(t, s, main(url))
+	mustFetch(t, s, onMain(url))
 	mustFetch(t, s, Spec{URL: url, Ref: Ref{Branch: "dev"}})
 	if got := meter.Take(); got.Downloads != 0 {
 		t.Errorf("looking at two branches in turn downloads: %+v", got)
@@ -289,7 +289,7 @@ func TestFileURL(t *testing.T) {
 	t.Parallel()
 	repo := testgit.New(t)
 	repo.Commit(testgit.File("name", "x"))
-	spec := main("file://" + repo.Dir())
+	spec := onMain("file://" + repo.Dir())
 	s := newStore(t)
 	wantFile(t, mustFetch(t, s, spec).Tree, "name", "x")
 	repo.Commit(testgit.File("name", "y"))

@@ -60,13 +60,18 @@ func (r *repository) openGeneration(dir string) (*generation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(dir), err)
 	}
-	for _, folder := range []string{dir, filepath.Join(dir, "objects", "pack")} {
-		left, _ := filepath.Glob(filepath.Join(folder, temporary+"*"))
-		for _, name := range left {
-			_ = os.Remove(name) // next time, then
-		}
-	}
+	removeLeftovers(dir, temporary)
+	removeLeftovers(filepath.Join(dir, "objects", "pack"), temporary)
 	return &generation{dir: dir, disk: r.disk, digests: &r.digests, storage: storageOf(dir), state: s}, nil
+}
+
+// removeLeftovers removes the files of a folder whose names begin with a prefix;
+// what it cannot remove does no harm.
+func removeLeftovers(dir, prefix string) {
+	left, _ := filepath.Glob(filepath.Join(dir, prefix+"*"))
+	for _, name := range left {
+		_ = os.Remove(name)
+	}
 }
 
 // createGeneration makes an empty store.

@@ -95,9 +95,7 @@ func (r *remote) request(ctx context.Context, req *packp.UploadPackRequest) (*pa
 }
 
 func (r *remote) again(ctx context.Context) error {
-	if err := r.close(); err != nil {
-		return err
-	}
+	r.close()
 	session, err := r.dial(ctx)
 	if err != nil {
 		return err
@@ -108,13 +106,11 @@ func (r *remote) again(ctx context.Context) error {
 }
 
 // close ends the conversation. What the server says at the end no longer matters.
-func (r *remote) close() error {
-	if r.session == nil {
-		return nil
+func (r *remote) close() {
+	if r.session != nil {
+		_ = r.session.Close()
+		r.session = nil
 	}
-	_ = r.session.Close()
-	r.session = nil
-	return nil
 }
 
 var errNotAnAnswer = errors.New("the server's answer is not that of a Git server")

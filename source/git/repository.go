@@ -55,6 +55,7 @@ func (r *repository) provide(ctx context.Context, f fetch) (*generation, error) 
 	if gen != nil && gen.has(f.commit) {
 		return gen, nil
 	}
+	removeFolder(r.making()) // what a crash left may be all the room there is
 	if gen != nil && gen.roomy() {
 		err := f.into(ctx, gen)
 		if err == nil || !gen.broken.Load() && !errors.Is(err, errTooMuch) {
@@ -151,13 +152,13 @@ func (r *repository) folder(n int) string {
 // replace makes a fresh generation current. It is filled under another name and
 // renamed when it is whole, so a crash, or a failure, leaves the old one in place.
 func (r *repository) replace(fill func(*generation) error) (*generation, error) {
-	making := filepath.Join(r.dir, "making")
+	making := r.making()
 	fresh, err := r.createGeneration(making)
 	if err != nil {
 		return nil, err
 	}
 	if err := fill(fresh); err != nil {
-		_ = os.RemoveAll(making) // the next attempt starts with this too
+		removeFolder(making)
 		return nil, err
 	}
 	final := r.folder(r.nextNumber())
@@ -174,6 +175,9 @@ func (r *repository) replace(fill func(*generation) error) (*generation, error) 
 	r.retire(final)
 	return next, nil
 }
+
+// making is where a generation is made.
+func (r *repository) making() string { return filepath.Join(r.dir, "making") }
 
 // nextNumber is higher than any in use: a folder's name is never used twice, so
 // that the end of an old generation cannot hit a new one.
@@ -207,6 +211,6 @@ func (r *repository) retire(current string) {
 	}
 }
 
-// removeFolder removes what it can: the first change of generation after the next
-// start tries again.
+// removeFolder removes what it can. What it cannot, the next fetch, or the first
+// change of generation after the next start, tries again.
 func removeFolder(dir string) { _ = os.RemoveAll(dir) }

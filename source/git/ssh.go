@@ -61,10 +61,13 @@ func signerOf(a Auth) (ssh.Signer, error) {
 	return signer, nil
 }
 
+// knownHostsFile begins the names of the files of sshConfig.
+const knownHostsFile = "known_hosts-"
+
 // sshConfig trusts the given hosts and nobody else. They are read through a file,
 // which is the only way in; they are no secret.
 func (s *Store) sshConfig(address, host string, known []byte) (*ssh.ClientConfig, error) {
-	file, err := os.CreateTemp(s.dir, "known_hosts-")
+	file, err := os.CreateTemp(s.dir, knownHostsFile)
 	if err != nil {
 		return nil, &diskError{err}
 	}

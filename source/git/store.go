@@ -56,6 +56,7 @@ func New(dir string, options Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder for Git repositories: %w", err)
 	}
+	removeLeftovers(dir, knownHostsFile)
 	return &Store{dir: dir, options: options, disk: func(w io.Writer) io.Writer { return w }, repos: map[string]*repository{}}, nil
 }
 
@@ -72,7 +73,7 @@ func (s *Store) Fetch(ctx context.Context, spec Spec, last string) (snapshot sou
 	if err != nil {
 		return source.Snapshot{}, false, classified(ctx, redacted(spec.URL), err)
 	}
-	defer func() { _ = remote.close() }()
+	defer remote.close()
 	snapshot, err = s.bring(ctx, spec, remote)
 	if err != nil {
 		return source.Snapshot{}, false, classified(ctx, remote.address, err)

@@ -45,7 +45,7 @@ func TestTreeShowsTheCommit(t *testing.T) {
 		testgit.File("foo-bar", ""),
 	)
 	url, _ := repo.HTTP(testgit.Options{})
-	tree := mustFetch(t, newStore(t), main(url)).Tree
+	tree := mustFetch(t, newStore(t), onMain(url)).Tree
 	want := `drwxr-xr-x foo
 drwxr-xr-x foo/bar
 -rw-r--r-- foo/bar/deep.yaml
@@ -96,9 +96,9 @@ func TestHashesTellWhatChanged(t *testing.T) {
 	repo.Commit(testgit.File("a/file", "1"), testgit.File("b/file", "1"))
 	url, _ := repo.HTTP(testgit.Options{})
 	s := newStore(t)
-	before := mustFetch(t, s, main(url))
+	before := mustFetch(t, s, onMain(url))
 	repo.Commit(testgit.File("a/file", "2"))
-	after := mustFetch(t, s, main(url))
+	after := mustFetch(t, s, onMain(url))
 	for name, same := range map[string]bool{".": false, "a": false, "a/file": false, "b": true, "b/file": true} {
 		one, err1 := before.Tree.Stat(name)
 		two, err2 := after.Tree.Stat(name)
@@ -132,8 +132,8 @@ func TestDigestNamesTheContentThatIsSeen(t *testing.T) {
 		{"as it was", testgit.File("app/a.yaml", "1"), "first"},
 	} {
 		repo.Commit(step.change)
-		snapshot := mustFetch(t, s, main(url))
-		alone := mustFetch(t, newStore(t), main(url)) // remembers nothing
+		snapshot := mustFetch(t, s, onMain(url))
+		alone := mustFetch(t, newStore(t), onMain(url)) // remembers nothing
 		if snapshot.Digest != alone.Digest {
 			t.Errorf("%s: digest %s, and computed anew %s", step.name, snapshot.Digest, alone.Digest)
 		}
@@ -169,7 +169,7 @@ func TestTreeIsReadWhileOthersFetch(t *testing.T) {
 	repo.Commit(testgit.Files(files)...)
 	url, _ := repo.HTTP(testgit.Options{})
 	s := newStore(t)
-	snapshot := mustFetch(t, s, main(url))
+	snapshot := mustFetch(t, s, onMain(url))
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
@@ -188,7 +188,7 @@ func TestTreeIsReadWhileOthersFetch(t *testing.T) {
 			repo.Rewrite("main", testgit.Files(files)...)
 			s.repository(url).newest().broken.Store(true) // brings a fresh generation
 		}
-		mustFetch(t, s, main(url))
+		mustFetch(t, s, onMain(url))
 	}
 	readers.Wait()
 }
