@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -100,7 +101,7 @@ func (f *engineFlags) logger(g *global) (logr.Logger, error) {
 	default:
 		return logr.Logger{}, usage(fmt.Errorf("--log-format %s: want json or text", f.logFormat))
 	}
-	log := logr.FromSlogHandler(handler)
+	log := logr.FromSlogHandler(withoutFarewell{handler})
 	ctrllog.SetLogger(log)
 	klog.SetLogger(log)
 	return log, nil
@@ -116,4 +117,26 @@ func ownNamespace() string {
 		return ""
 	}
 	return strings.TrimSpace(string(raw))
+}
+
+// withoutFarewell drops one message of controller-runtime: that the lease is
+// "lost" when it is given back at the end of a run.
+type withoutFarewell struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h withoutFarewell) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "error received after stop sequence was engaged" {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h withoutFarewell) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return withoutFarewell{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h withoutFarewell) WithGroup(name string) slog.Handler {
+	return withoutFarewell{h.Handler.WithGroup(name)}
 }

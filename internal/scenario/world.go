@@ -3,7 +3,9 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,20 +133,42 @@ func (w *World) Apply(manifests string) {
 
 // TryApply is Apply for manifests that the server may refuse.
 func (w *World) TryApply(manifests string) error {
+	objs, err := decode(manifests)
+	if err != nil {
+		return err
+	}
+	for _, obj := range objs {
+		if _, err := w.Cluster.Apply(w.tb.Context(), obj, kube.ApplyOptions{Manager: "test"}); err != nil {
+			return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
+		}
+	}
+	return nil
+}
+
+// Decode reads YAML documents.
+func Decode(tb testing.TB, manifests string) []*unstructured.Unstructured {
+	tb.Helper()
+	objs, err := decode(manifests)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return objs
+}
+
+func decode(manifests string) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096)
 	for {
 		obj := &unstructured.Unstructured{}
-		if err := decoder.Decode(&obj.Object); err != nil {
-			if err.Error() == "EOF" {
-				return nil
-			}
-			return err
+		err := decoder.Decode(&obj.Object)
+		if errors.Is(err, io.EOF) {
+			return out, nil
 		}
-		if len(obj.Object) == 0 {
-			continue
+		if err != nil {
+			return nil, err
 		}
-		if _, err := w.Cluster.Apply(w.tb.Context(), obj, kube.ApplyOptions{Manager: "test"}); err != nil {
-			return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
+		if len(obj.Object) > 0 {
+			out = append(out, obj)
 		}
 	}
 }

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs the benchmarks on a development cluster of their own. N=... sets how many
+# Kustomizations the many-small cases have.
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/packages.sh git
+dir="$PWD/.dev/bench"
+trap 'bin/devcluster down --dir "$dir"' EXIT
+trap 'exit 130' INT TERM
+bin/devcluster down --dir "$dir"
+bin/devcluster up --dir "$dir"
+cp bin/plumb bin/plumb-test # the product itself, without crash points
+PLUMB_BENCH=1 KUBECONFIG_TEST="$dir/kubeconfig" go test -count=1 -timeout 60m -v ./bench
+go test -run '^$' -bench . -benchmem ./build ./drift ./live
