@@ -84,7 +84,7 @@ func parse(entry metav1.ManagedFieldsEntry) fields {
 
 func (f fields) hash(h hash.Hash, value any) {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
-		_, _ = h.Write([]byte(name))
+		_, _ = h.Write([]byte(name + "\x00"))
 		if name == "." {
 			continue
 		}
@@ -98,6 +98,7 @@ func (f fields) hash(h hash.Hash, value any) {
 			f[name].hash(h, child)
 		}
 	}
+	_, _ = h.Write([]byte("}")) // where a level ends is a part of who owns what
 }
 
 // step follows one trie element down from value.
