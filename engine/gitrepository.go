@@ -54,7 +54,10 @@ func (e gitRepositories) Reconcile(ctx context.Context, r reconcile.Request) (re
 		return reconcile.Result{}, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, obj.Spec.GetTimeout())
-	snapshot, err := e.fetch(limited, name, obj)
+	var snapshot source.Snapshot
+	if err = supportedSource(obj.Spec); err == nil {
+		snapshot, err = e.fetch(limited, name, obj)
+	}
 	cancel()
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil

@@ -52,7 +52,9 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 // pass runs the pipeline within the unit's timeout and reports how it ended.
 func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
 	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())
-	p.err = e.stages(limited, p)
+	if p.err = supported(p.object.Spec); p.err == nil {
+		p.err = e.stages(limited, p)
+	}
 	cancel()
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil // we are stopping; the next start goes on from here

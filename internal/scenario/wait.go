@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/cli-utils/pkg/object"
@@ -62,29 +63,40 @@ func (w *World) Until(key kube.Key, what string, done func(*unstructured.Unstruc
 		w.tb.Fatal(err)
 	}
 	byName := fields.OneTermEqualSelector("metadata.name", key.Name).String()
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = byName
-			return resource.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = byName
-			return resource.Watch(ctx, o)
-		},
-	}
-	absent := func(store cache.Store) (bool, error) { return len(store.List()) == 0 && done(nil), nil }
-	_, err = watchtools.UntilWithSync(ctx, lw, &unstructured.Unstructured{}, absent, func(e watch.Event) (bool, error) {
-		obj, _ := e.Object.(*unstructured.Unstructured)
-		if e.Type == watch.Deleted {
-			obj = nil
+	err = follow(ctx, resource, byName, func(objs []unstructured.Unstructured) bool {
+		last = nil
+		if len(objs) > 0 {
+			last = &objs[0]
 		}
+		return done(last)
+	}, func(e watch.Event, obj *unstructured.Unstructured) bool {
 		last = obj
-		return done(obj), nil
+		if e.Type == watch.Deleted {
+			last = nil
+		}
+		return done(last)
 	})
 	if err != nil {
 		w.tb.Fatalf("%s: waiting until %s: %v; it is now:\n%s", key, what, err, describe(last))
 	}
 	return last
+}
+
+// follow lists a selection, then watches it, until one of the two says done.
+func follow(ctx context.Context, r dynamic.ResourceInterface, selector string, now func([]unstructured.Unstructured) bool, then func(watch.Event, *unstructured.Unstructured) bool) error {
+	list, err := r.List(ctx, metav1.ListOptions{FieldSelector: selector})
+	if err != nil || now(list.Items) {
+		return err
+	}
+	lw := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		o.FieldSelector = selector
+		return r.Watch(ctx, o)
+	}}
+	_, err = watchtools.Until(ctx, list.GetResourceVersion(), lw, func(e watch.Event) (bool, error) {
+		obj, ok := e.Object.(*unstructured.Unstructured)
+		return ok && e.Type != watch.Bookmark && then(e, obj), nil
+	})
+	return err
 }
 
 func describe(obj *unstructured.Unstructured) string {
@@ -202,27 +214,22 @@ func (w *World) EventWith(key kube.Key, reason, text string) *unstructured.Unstr
 	ctx, cancel := context.WithTimeout(w.tb.Context(), patience)
 	defer cancel()
 	about := "involvedObject.name=" + key.Name + ",involvedObject.kind=" + key.GroupKind.Kind
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = about
-			return resource.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = about
-			return resource.Watch(ctx, o)
-		},
-	}
 	var found *unstructured.Unstructured
 	var seen []string
-	_, err = watchtools.UntilWithSync(ctx, lw, &unstructured.Unstructured{}, nil, func(e watch.Event) (bool, error) {
-		obj, _ := e.Object.(*unstructured.Unstructured)
+	look := func(obj *unstructured.Unstructured) bool {
 		have, message := fmt.Sprint(obj.Object["reason"]), fmt.Sprint(obj.Object["message"])
 		seen = append(seen, have+": "+message)
 		if have == reason && strings.Contains(message, text) {
 			found = obj
 		}
-		return found != nil, nil
-	})
+		return found != nil
+	}
+	err = follow(ctx, resource, about, func(objs []unstructured.Unstructured) bool {
+		for i := range objs {
+			look(&objs[i])
+		}
+		return found != nil
+	}, func(_ watch.Event, obj *unstructured.Unstructured) bool { return look(obj) })
 	if err != nil {
 		w.tb.Fatalf("%s: no event %s with %q: %v; there were:\n%s", key, reason, text, err, strings.Join(seen, "\n"))
 	}
