@@ -1,33 +1,24 @@
 package crds_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-
 	"github.com/plumb-gitops/plumb/api/crds"
-
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// kinds are held to the contract, one line each: definition and version.
+// kinds are held to the contract, one line each: definition and version, as the
+// file in testdata/contract is called.
 var kinds = []string{
 	"gitrepositories.source.toolkit.fluxcd.io_v1",
 	"kustomizations.kustomize.toolkit.fluxcd.io_v1",
 }
 
 // TestContract compares the generated schemas with what the toolkit's clients
-// know, line by line. Fields of our own, which the contract does not name, may
-// come on top; nothing may be missing or differ.
+// know, line by line.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -37,35 +28,120 @@ func TestContract(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := strings.Split(strings.TrimSpace(string(raw)), "\n")
-			got := lines(t, kind)
-			named := map[string]bool{}
-			for _, line := range want {
-				named[path(line)] = true
-				if !slices.Contains(got, strings.TrimRight(line, "\t ")) {
-					t.Errorf("missing or different: %s\n have: %s", line, strings.Join(withPath(got, path(line)), "\n       "))
-				}
-			}
-			for _, line := range got {
-				if named[path(line)] && !slices.ContainsFunc(want, func(w string) bool { return strings.TrimRight(w, "\t ") == line }) {
-					t.Errorf("differs: %s", line)
-				}
+			for _, breach := range compare(strings.Split(strings.TrimSpace(string(raw)), "\n"), lines(t, kind)) {
+				t.Error(breach)
 			}
 		})
 	}
 }
 
-// path is the first column; each column of the printed table is a path of its own.
-func path(line string) string {
-	if strings.HasPrefix(line, "# column ") {
-		return strings.Join(strings.Fields(line)[:3], " ")
+// TestEveryContractFileIsHeld keeps the table above and the files in step.
+func TestEveryContractFileIsHeld(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "contract", "*.tsv"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	first, _, _ := strings.Cut(line, "\t")
-	return strings.TrimSpace(strings.SplitN(first, " scope=", 2)[0])
+	for _, file := range files {
+		if !slices.Contains(kinds, strings.TrimSuffix(filepath.Base(file), ".tsv")) {
+			t.Errorf("%s is compared with nothing: add it to kinds", file)
+		}
+	}
 }
 
-func withPath(lines []string, want string) []string {
-	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return path(l) != want })
+// compare says where got breaks the contract. Fields of our own may come on top
+// as long as they are optional: a manifest written for the toolkit has to stay
+// valid. Nothing may be missing, and what both have is the same to the letter.
+func compare(want, got []string) []string {
+	var breaches []string
+	byPath := map[string]string{}
+	for _, line := range got {
+		byPath[path(line)] = line
+	}
+	named := map[string]bool{}
+	for _, line := range want {
+		line = strings.TrimRight(line, "\t ")
+		named[path(line)] = true
+		switch have, ok := byPath[path(line)]; {
+		case !ok:
+			breaches = append(breaches, "missing:   "+line)
+		case have != line:
+			breaches = append(breaches, "different: "+have+"\n contract: "+line)
+		}
+	}
+	for _, line := range got {
+		if !named[path(line)] && extraIsRequired(line, named) {
+			breaches = append(breaches, "required, but not in the contract: "+line)
+		}
+	}
+	return breaches
+}
+
+// extraIsRequired tells whether an extra field has to be given in something that
+// the contract knows. Below an extra object it may.
+func extraIsRequired(line string, named map[string]bool) bool {
+	columns := strings.Split(line, "\t")
+	if len(columns) < 3 || columns[2] != "required" {
+		return false
+	}
+	return named[columns[0][:max(0, strings.LastIndex(columns[0], "."))]]
+}
+
+// path is what a line is about: its first column, or the name of a column of
+// the printed table, or the heading.
+func path(line string) string {
+	switch {
+	case strings.HasPrefix(line, "# column "):
+		return strings.Join(strings.Fields(line)[:3], " ")
+	case strings.HasPrefix(line, "# "):
+		return "#"
+	}
+	first, _, _ := strings.Cut(line, "\t")
+	return first
+}
+
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	contract := []string{
+		"# Kind group/v1 scope=Namespaced shortNames=k categories=all subresources=status",
+		"# column Ready string .status.ready",
+		"spec\tobject\t\t",
+		"spec.mode\tstring\trequired\tenum=[\"a\", \"b\"]",
+	}
+	for name, tc := range map[string]struct {
+		edit func(lines []string) []string
+		want string
+	}{
+		"the same is accepted":             {func(l []string) []string { return l }, ""},
+		"an optional field comes on top":   {func(l []string) []string { return append(l, "spec.own\tstring") }, ""},
+		"an object of our own may require": {func(l []string) []string { return append(l, "spec.own\tobject", "spec.own.name\tstring\trequired") }, ""},
+		"a required field on top":          {func(l []string) []string { return append(l, "spec.own\tstring\trequired") }, "required, but not in the contract: spec.own"},
+		"a missing field":                  {func(l []string) []string { return l[:3] }, "missing:   spec.mode"},
+		"another type":                     {replaced("spec.mode\tstring", "spec.mode\tinteger"), "different: spec.mode\tinteger"},
+		"another order of an enum":         {replaced(`"a", "b"`, `"b", "a"`), "different: spec.mode"},
+		"no longer required":               {replaced("required", ""), "different: spec.mode"},
+		"another column":                   {replaced(".status.ready", ".status.set"), "different: # column Ready"},
+		"another short name":               {replaced("shortNames=k ", "shortNames=kk "), "different: # Kind"},
+		"another scope":                    {replaced("Namespaced", "Cluster"), "different: # Kind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			own := slices.Clone(contract)
+			for i := range own {
+				own[i] = strings.TrimRight(own[i], "\t ")
+			}
+			got := strings.Join(compare(contract, tc.edit(own)), "\n")
+			if (got == "") != (tc.want == "") || !strings.HasPrefix(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func replaced(old, by string) func([]string) []string {
+	return func(lines []string) []string {
+		return strings.Split(strings.ReplaceAll(strings.Join(lines, "\n"), old, by), "\n")
+	}
 }
 
 // lines flattens one version of a definition into the contract's form.
@@ -83,96 +159,4 @@ func lines(t *testing.T, kind string) []string {
 	}
 	t.Fatalf("no definition %s", name)
 	return nil
-}
-
-func flatten(t *testing.T, obj *unstructured.Unstructured, version string) []string {
-	t.Helper()
-	crd := apiextensionsv1.CustomResourceDefinition{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &crd); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range crd.Spec.Versions {
-		if v.Name != version {
-			continue
-		}
-		names := crd.Spec.Names
-		out := []string{fmt.Sprintf("# %s %s/%s scope=%s shortNames=%s categories=%s subresources=status", names.Kind, crd.Spec.Group, version,
-			crd.Spec.Scope, strings.Join(names.ShortNames, ","), strings.Join(names.Categories, ","))}
-		for _, c := range v.AdditionalPrinterColumns {
-			out = append(out, fmt.Sprintf("# column %s %s %s", c.Name, c.Type, c.JSONPath))
-		}
-		for _, part := range []string{"spec", "status"} {
-			out = append(out, fields(part, v.Schema.OpenAPIV3Schema.Properties[part], false)...)
-		}
-		return out
-	}
-	t.Fatalf("%s has no version %s", obj.GetName(), version)
-	return nil
-}
-
-// fields is one line for a schema, then those of what is below it.
-func fields(path string, s apiextensionsv1.JSONSchemaProps, required bool) []string {
-	columns := []string{path, s.Type, "", constraints(s)}
-	if required {
-		columns[2] = "required"
-	}
-	out := []string{strings.TrimRight(strings.Join(columns, "\t"), "\t ")}
-	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
-		out = append(out, fields(path+"."+name, s.Properties[name], slices.Contains(s.Required, name))...)
-	}
-	if s.Items != nil && s.Items.Schema != nil {
-		out = append(out, fields(path+"[]", *s.Items.Schema, false)...)
-	}
-	if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
-		out = append(out, fields(path+"{}", *s.AdditionalProperties.Schema, false)...)
-	}
-	return out
-}
-
-func constraints(s apiextensionsv1.JSONSchemaProps) string {
-	var out []string
-	add := func(name string, value any) { out = append(out, name+"="+spaced(value)) }
-	if len(s.Enum) > 0 {
-		add("enum", s.Enum)
-	}
-	if s.Default != nil {
-		add("default", s.Default)
-	}
-	if s.Pattern != "" {
-		add("pattern", s.Pattern)
-	}
-	if s.Format != "" {
-		add("format", s.Format)
-	}
-	for _, bound := range []struct {
-		name  string
-		value *int64
-	}{{"minLength", s.MinLength}, {"maxLength", s.MaxLength}, {"minItems", s.MinItems}, {"maxItems", s.MaxItems}} {
-		if bound.value != nil {
-			add(bound.name, *bound.value)
-		}
-	}
-	if s.Minimum != nil {
-		add("minimum", *s.Minimum)
-	}
-	for _, rule := range s.XValidations {
-		add("rule", rule.Rule)
-	}
-	return strings.Join(out, " ")
-}
-
-// spaced is JSON with a space behind each comma and colon, and with nothing
-// escaped that need not be.
-func spaced(value any) string {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return err.Error()
-	}
-	text := strings.TrimSpace(b.String())
-	if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") {
-		text = strings.NewReplacer(`,"`, `, "`, `":`, `": `).Replace(text)
-	}
-	return text
 }
