@@ -32,7 +32,7 @@ type Refusal struct {
 func (r *Refusal) Error() string {
 	text := r.Err.Error()
 	if r.Key.GroupKind.Kind == "Secret" {
-		text = quoted.ReplaceAllString(text, "Invalid value: (hidden)")
+		text = quoted.ReplaceAllString(text, "${1}(hidden)")
 	}
 	if mentionsImmutable(r.Err) {
 		text += "; to change it, set spec.force or the annotation kustomize.toolkit.fluxcd.io/force: enabled to have it recreated, or delete it, or undo the change"
@@ -43,8 +43,9 @@ func (r *Refusal) Error() string {
 // Unwrap gives the server's error.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// quoted is where the API server repeats what it was sent.
-var quoted = regexp.MustCompile(`Invalid value: ("(?:[^"\\]|\\.)*"|[^\s:]+)`)
+// quoted is where the API server repeats what it was sent: a string, a number,
+// or something whose end only the server knows.
+var quoted = regexp.MustCompile(`(?s)((?:Invalid|Duplicate|Unsupported) value: |expected [^,]+, got )("(?:[^"\\]|\\.)*"|-?\d[\w.+-]*|.*)`)
 
 func refused(key kube.Key, op string, err error) error {
 	return &Refusal{Key: key, Op: op, Err: err}

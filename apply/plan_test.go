@@ -22,18 +22,18 @@ func TestJudge(t *testing.T) {
 		migrate bool
 	}{
 		"nothing differs":                   {answer: func(*unstructured.Unstructured) {}, want: Unchanged},
-		"only bookkeeping differs":          {answer: field(t, "11", "metadata", "resourceVersion"), want: Unchanged},
-		"only status differs":               {answer: field(t, "x", "status", "phase"), want: Unchanged},
-		"not there yet":                     {answer: field(t, "", "metadata", "resourceVersion"), unknown: true, want: Created},
-		"not there any more":                {answer: field(t, "", "metadata", "resourceVersion"), want: Created},
+		"only bookkeeping differs":          {answer: with(t, "11", "metadata", "resourceVersion"), want: Unchanged},
+		"only status differs":               {answer: with(t, "x", "status", "phase"), want: Unchanged},
+		"not there yet":                     {answer: with(t, "", "metadata", "resourceVersion"), unknown: true, want: Created},
+		"not there any more":                {answer: with(t, "", "metadata", "resourceVersion"), want: Created},
 		"there without our labels":          {answer: func(*unstructured.Unstructured) {}, unknown: true, want: Configured},
-		"a value differs":                   {answer: field(t, "9", "data", "a"), want: Configured},
-		"a value of somebody else's":        {answer: field(t, "9", "data", "b"), want: Configured},
+		"a value differs":                   {answer: with(t, "9", "data", "a"), want: Configured},
+		"a value of somebody else's":        {answer: with(t, "9", "data", "b"), want: Configured},
 		"we would own more":                 {answer: managedBy(t, map[string]any{"manager": manager, "operation": "Apply", "fieldsV1": map[string]any{"f:data": map[string]any{}}}), want: Configured},
 		"we would own it at last":           {answer: managedBy(t), want: Configured},
 		"kubectl applied, client-side":      {answer: managedBy(t, map[string]any{"manager": "kubectl-client-side-apply", "operation": "Update"}), want: Configured, migrate: true},
 		"kubectl applied, server-side":      {answer: managedBy(t, map[string]any{"manager": "kubectl", "operation": "Apply"}), want: Configured, migrate: true},
-		"kubectl holds fields of a new one": {answer: both(field(t, "", "metadata", "resourceVersion"), managedBy(t, map[string]any{"manager": "kubectl-edit", "operation": "Update"})), unknown: true, want: Created, migrate: true},
+		"kubectl holds fields of a new one": {answer: both(with(t, "", "metadata", "resourceVersion"), managedBy(t, map[string]any{"manager": "kubectl-edit", "operation": "Update"})), unknown: true, want: Created, migrate: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,7 +179,7 @@ func TestKnownWithoutRequest(t *testing.T) {
 		"as we left it":            {written: Written{hash, owned}, live: func(*live.Record) {}, want: Unchanged},
 		"as we left it, frozen":    {written: Written{hash, owned}, live: frozen, want: Unchanged},
 		"frozen on the cluster":    {live: frozen, want: Skipped},
-		"frozen in the source":     {desired: field(t, "disabled", "metadata", "annotations", "kustomize.toolkit.fluxcd.io/reconcile"), want: Skipped},
+		"frozen in the source":     {desired: with(t, "disabled", "metadata", "annotations", "kustomize.toolkit.fluxcd.io/reconcile"), want: Skipped},
 		"new":                      {},
 		"seen for the first time":  {live: func(*live.Record) {}},
 		"wanted otherwise":         {written: Written{drift.Hash{1}, owned}, live: func(*live.Record) {}},

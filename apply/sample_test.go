@@ -58,8 +58,8 @@ func edited(t testing.TB, edit func(obj *unstructured.Unstructured)) *unstructur
 	return obj
 }
 
-// field sets a field; the value is one of JSON's.
-func field(t testing.TB, value any, path ...string) func(*unstructured.Unstructured) {
+// with sets a field; the value is one of JSON's.
+func with(t testing.TB, value any, path ...string) func(*unstructured.Unstructured) {
 	return func(obj *unstructured.Unstructured) {
 		t.Helper()
 		if err := unstructured.SetNestedField(obj.Object, value, path...); err != nil {
@@ -78,7 +78,7 @@ func managedBy(t testing.TB, entries ...map[string]any) func(*unstructured.Unstr
 		}
 		list[i] = full
 	}
-	return field(t, list, "metadata", "managedFields")
+	return with(t, list, "metadata", "managedFields")
 }
 
 func key(t testing.TB, text string) kube.Key {
