@@ -1,0 +1,133 @@
+package apply
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+func entry(manager string, operation metav1.ManagedFieldsOperationType, subresource, fields string) metav1.ManagedFieldsEntry {
+	e := metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, APIVersion: "v1", FieldsType: "FieldsV1", Subresource: subresource}
+	if fields != "" {
+		e.FieldsV1 = &metav1.FieldsV1{Raw: []byte(fields)}
+	}
+	return e
+}
+
+const (
+	apply  = metav1.ManagedFieldsOperationApply
+	update = metav1.ManagedFieldsOperationUpdate
+)
+
+func TestKubectlHolds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		entry map[string]any
+		want  bool
+	}{
+		"client-side apply": {map[string]any{"manager": "kubectl-client-side-apply", "operation": "Update"}, true},
+		"server-side apply": {map[string]any{"manager": "kubectl", "operation": "Apply"}, true},
+		"edit":              {map[string]any{"manager": "kubectl-edit", "operation": "Update"}, true},
+		"scale":             {map[string]any{"manager": "kubectl", "operation": "Update", "subresource": "scale"}, false},
+		"us":                {map[string]any{"manager": manager, "operation": "Apply"}, false},
+		"a controller":      {map[string]any{"manager": "kube-controller-manager", "operation": "Update"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := kubectlHolds(edited(t, managedBy(t, c.entry))); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+	if kubectlHolds(&unstructured.Unstructured{}) {
+		t.Error("kubectl holds fields of nothing")
+	}
+}
+
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	controller := entry("hpa", update, "", `{"f:spec":{"f:replicas":{}}}`)
+	scale := entry("kubectl", update, "scale", `{"f:spec":{"f:replicas":{}}}`)
+	for name, c := range map[string]struct {
+		entries []metav1.ManagedFieldsEntry
+		others  []metav1.ManagedFieldsEntry
+		ours    string
+	}{
+		"from kubectl alone": {
+			[]metav1.ManagedFieldsEntry{entry("kubectl-client-side-apply", update, "", `{"f:data":{"f:a":{}}}`)},
+			nil, `{"f:data":{"f:a":{}}}`},
+		"added to what is ours": {
+			[]metav1.ManagedFieldsEntry{
+				entry(manager, apply, "", `{"f:data":{".":{},"f:a":{}}}`),
+				entry("kubectl", apply, "", `{"f:data":{"f:b":{}}}`),
+				entry("kubectl-edit", update, "", `{"f:data":{"f:b":{},"f:c":{}}}`)},
+			nil, `{"f:data":{".":{},"f:a":{},"f:b":{},"f:c":{}}}`},
+		"list items and sets": {
+			[]metav1.ManagedFieldsEntry{
+				entry(manager, apply, "", `{"f:l":{"k:{\"name\":\"a\"}":{".":{},"f:x":{}}}}`),
+				entry("kubectl", update, "", `{"f:l":{"k:{\"name\":\"a\"}":{"f:y":{}},"k:{\"name\":\"b\"}":{".":{}}},"f:s":{"v:\"x\"":{}}}`)},
+			nil, `{"f:l":{"k:{\"name\":\"a\"}":{".":{},"f:x":{},"f:y":{}},"k:{\"name\":\"b\"}":{}},"f:s":{"v:\"x\"":{}}}`},
+		"others keep theirs": {
+			[]metav1.ManagedFieldsEntry{controller, entry("kubectl", update, "", `{"f:data":{"f:a":{}}}`), scale},
+			[]metav1.ManagedFieldsEntry{controller, scale}, `{"f:data":{"f:a":{}}}`},
+		"entries without fields": {
+			[]metav1.ManagedFieldsEntry{entry("kubectl", update, "", ""), entry(manager, apply, "", `{"f:data":{"f:a":{}}}`)},
+			nil, `{"f:data":{"f:a":{}}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := takeOver(c.entries, "v1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := got[len(got)-1]
+			if len(got) != len(c.others)+1 || len(c.others) > 0 && !reflect.DeepEqual(got[:len(got)-1], c.others) {
+				t.Errorf("the others are %v, want %v", got[:len(got)-1], c.others)
+			}
+			if last.Manager != manager || last.Operation != apply || last.APIVersion != "v1" || last.FieldsType != "FieldsV1" || last.Subresource != "" || last.Time == nil {
+				t.Errorf("our entry is %+v", last)
+			}
+			if !sameJSON(t, last.FieldsV1.Raw, []byte(c.ours)) {
+				t.Errorf("ours are %s, want %s", last.FieldsV1.Raw, c.ours)
+			}
+		})
+	}
+}
+
+func TestTakeOverAgainChangesNothing(t *testing.T) {
+	t.Parallel()
+	once, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data":{"f:a":{}}}`)}, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := takeOver(once, "v1")
+	if err != nil || len(twice) != 1 || !sameJSON(t, once[0].FieldsV1.Raw, twice[0].FieldsV1.Raw) {
+		t.Errorf("got %v, %v, want %v", twice, err, once)
+	}
+}
+
+func TestTakeOverRefusesWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	if got, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data"`)}, "v1"); err == nil {
+		t.Errorf("got %v, want an error", got)
+	}
+	unread := entry("somebody", update, "", `{"f:data"`)
+	if got, err := takeOver([]metav1.ManagedFieldsEntry{unread}, "v1"); err != nil || len(got) != 2 || !reflect.DeepEqual(got[0], unread) {
+		t.Errorf("got %v, %v: what others hold is none of our business", got, err)
+	}
+}
+
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var x, y any
+	if err := json.Unmarshal(a, &x); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &y); err != nil {
+		t.Fatal(err)
+	}
+	return reflect.DeepEqual(x, y)
+}
