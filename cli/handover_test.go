@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"reflect"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/engine"
+)
+
+// itemFrom reads an object as it comes from the cluster.
+func itemFrom(t *testing.T, text string) item {
+	t.Helper()
+	obj := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &obj.Object); err != nil {
+		t.Fatal(err)
+	}
+	i, err := itemOf(obj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestProgressOfAStatus(t *testing.T) {
+	t.Parallel()
+	const head = "kind: Kustomization\nmetadata: {namespace: apps, name: web, generation: 2}\nspec: {sourceRef: {kind: GitRepository, name: repo}}\n"
+	outcome := func(next engine.Next, reason, message, revision string) engine.Outcome {
+		return engine.Outcome{Next: next, Reason: reason, Message: message, Revision: revision}
+	}
+	tests := []struct {
+		name   string
+		status string
+		want   engine.Outcome
+	}{
+		{"no status yet", "{}", outcome(engine.Wait, meta.ProgressingReason, "", "")},
+		{
+			"ready", "{observedGeneration: 2, lastAppliedRevision: r1, conditions: [{type: Ready, status: 'True', reason: ReconciliationSucceeded, message: 'Applied revision: r1'}]}",
+			outcome(engine.Done, kustomizev1.ReconciliationSucceededReason, "Applied revision: r1", "r1"),
+		},
+		{
+			"ready at an older generation", "{observedGeneration: 1, lastAppliedRevision: r1, conditions: [{type: Ready, status: 'True', reason: ReconciliationSucceeded, message: m}]}",
+			outcome(engine.Wait, meta.ProgressingReason, "m", "r1"),
+		},
+		{
+			"waiting for health", "{observedGeneration: 2, conditions: [{type: Ready, status: Unknown, reason: Progressing, message: m}]}",
+			outcome(engine.Wait, meta.ProgressingReason, "m", ""),
+		},
+		{
+			"waiting for a dependency", "{observedGeneration: 2, conditions: [{type: Ready, status: 'False', reason: DependencyNotReady, message: m}]}",
+			outcome(engine.Wait, kustomizev1.DependencyNotReadyReason, "m", ""),
+		},
+		{
+			"waiting for its source", "{observedGeneration: 2, conditions: [{type: Ready, status: 'False', reason: ArtifactFailed, message: m}]}",
+			outcome(engine.Wait, kustomizev1.ArtifactFailedReason, "m", ""),
+		},
+		{
+			"failed", "{observedGeneration: 2, lastAppliedRevision: r1, conditions: [{type: Reconciling, status: 'True', reason: ProgressingWithRetry}, {type: Ready, status: 'False', reason: BuildFailed, message: m}]}",
+			outcome(engine.Retry, kustomizev1.BuildFailedReason, "m", "r1"),
+		},
+		{"conditions without Ready", "{observedGeneration: 2, conditions: [{type: Healthy, status: 'True', reason: Succeeded}]}", outcome(engine.Wait, meta.ProgressingReason, "", "")},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			want := engine.Progress{
+				Kind: "Kustomization", Name: types.NamespacedName{Namespace: "apps", Name: "web"},
+				Source: "GitRepository/apps/repo", Attempts: attempts, Outcome: test.want,
+			}
+			if got := itemFrom(t, head+"status: "+test.status).progress(); !reflect.DeepEqual(got, want) {
+				t.Errorf("progress is\n%+v\nwant\n%+v", got, want)
+			}
+		})
+	}
+}
+
+func TestProgressOfAnObject(t *testing.T) {
+	t.Parallel()
+	elsewhere := itemFrom(t, `
+kind: Kustomization
+metadata: {namespace: apps, name: web}
+spec: {suspend: true, sourceRef: {kind: GitRepository, name: repo, namespace: flux-system}}
+status: {inventory: {entries: [{id: a, v: v1}, {id: b, v: v1}]}}
+`).progress()
+	if elsewhere.Source != "GitRepository/flux-system/repo" || !elsewhere.Suspended || elsewhere.Objects != 2 {
+		t.Errorf("progress is %+v: want suspended, with two objects, from the source in flux-system", elsewhere)
+	}
+	source := itemFrom(t, `
+kind: GitRepository
+metadata: {namespace: apps, name: repo, generation: 1}
+spec: {url: "https://git.example.com/repo.git"}
+status:
+  observedGeneration: 1
+  artifact: {revision: main@sha1:1}
+  conditions: [{type: Ready, status: "True", reason: Succeeded, message: m}]
+`).progress()
+	want := endOf(repo, engine.Outcome{Next: engine.Done, Reason: meta.SucceededReason, Message: "m", Revision: "main@sha1:1"})
+	want.Attempts = attempts
+	if !reflect.DeepEqual(source, want) {
+		t.Errorf("progress is\n%+v\nwant\n%+v", source, want)
+	}
+}
+
+func TestItemIDIsThatOfItsProgress(t *testing.T) {
+	t.Parallel()
+	i := itemFrom(t, "kind: Kustomization\nmetadata: {namespace: apps, name: web}")
+	if i.id() != unit("web") || i.progress().ID() != i.id() {
+		t.Errorf("ids are %s and %s, want %s", i.id(), i.progress().ID(), unit("web"))
+	}
+}
+
+func TestItemOfAnObjectOfAnotherShape(t *testing.T) {
+	t.Parallel()
+	obj := &unstructured.Unstructured{Object: map[string]any{
+		"kind": "Kustomization", "metadata": map[string]any{"namespace": "apps", "name": "web"}, "spec": map[string]any{"suspend": "yes"},
+	}}
+	_, err := itemOf(obj)
+	if err == nil || err.Error()[:len(unit("web"))] != unit("web") {
+		t.Errorf("error is %v, want one that leads with %s", err, unit("web"))
+	}
+}
