@@ -108,7 +108,7 @@ func listIn(ctx context.Context, cluster *kube.Cluster, namespace string) ([]ite
 // leaseHolder names the engine that holds the cluster's lease now, "" for none.
 // A lease that was not renewed in time is nobody's.
 func leaseHolder(ctx context.Context, cluster *kube.Cluster, e engine.Election) (string, error) {
-	resource, err := cluster.Resource(coordinationv1.SchemeGroupVersion.WithKind("Lease"), e.Namespace)
+	resource, err := cluster.Resource(leaseKind, e.Namespace)
 	if err != nil {
 		return "", err
 	}
@@ -119,18 +119,25 @@ func leaseHolder(ctx context.Context, cluster *kube.Cluster, e engine.Election) 
 	if err != nil {
 		return "", fmt.Errorf("look for a running Plumb: %w", err)
 	}
+	return holderOf(obj, time.Now()), nil
+}
+
+var leaseKind = coordinationv1.SchemeGroupVersion.WithKind("Lease")
+
+// holderOf reads who holds a lease at a time, "" for nobody.
+func holderOf(obj *unstructured.Unstructured, now time.Time) string {
 	lease := coordinationv1.Lease{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &lease); err != nil {
-		return "", err
+		return ""
 	}
 	s := lease.Spec
 	if s.HolderIdentity == nil || s.RenewTime == nil || s.LeaseDurationSeconds == nil {
-		return "", nil
+		return ""
 	}
-	if time.Since(s.RenewTime.Time) > time.Duration(*s.LeaseDurationSeconds)*time.Second {
-		return "", nil
+	if now.Sub(s.RenewTime.Time) > time.Duration(*s.LeaseDurationSeconds)*time.Second {
+		return ""
 	}
-	return *s.HolderIdentity, nil
+	return *s.HolderIdentity
 }
 
 // handOver asks the running engine to look at everything now and watches what

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -16,6 +17,8 @@ type progress struct {
 	out  io.Writer
 	live bool
 	said map[string]string // object -> what was last said of it
+
+	mu sync.Mutex // lines come from more than one goroutine
 }
 
 func newProgress(out io.Writer) *progress {
@@ -25,22 +28,30 @@ func newProgress(out io.Writer) *progress {
 
 // line prints one line that stays.
 func (p *progress) line(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lineLocked(format, args...)
+}
+
+func (p *progress) lineLocked(format string, args ...any) {
 	p.clear()
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
 // note tells how one pass ended, and how far everything is.
 func (p *progress) note(n engine.Progress, t *tracker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, a := range n.Outcome.Actions {
 		text := a.Key.String() + " " + a.Verb
 		if a.Detail != "" {
 			text += ": " + a.Detail
 		}
-		p.line("  %s", text)
+		p.lineLocked("  %s", text)
 	}
 	if text := said(n); text != "" && p.said[n.ID()] != text {
 		p.said[n.ID()] = text
-		p.line("%s  %s", n.ID(), text)
+		p.lineLocked("%s  %s", n.ID(), text)
 	}
 	if p.live {
 		c := t.counts()

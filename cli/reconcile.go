@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/cli-utils/pkg/object"
 
 	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -85,6 +87,7 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 	if err := applyObjects(limited, cluster, objs, g.namespace()); err != nil {
 		return ended(ctx, limited, err)
 	}
+	options.LeaderElection.Identity = fmt.Sprintf("once-%d-%x", os.Getpid(), time.Now().UnixNano())
 	o := &once{cluster: cluster, options: options, show: newProgress(g.err)}
 	s, err := o.run(ctx, limited)
 	if err != nil {
@@ -146,22 +149,13 @@ type once struct {
 func (o *once) run(ctx, limited context.Context) (summary, error) {
 	running, cancel := context.WithCancel(limited)
 	defer cancel()
-	holder, err := leaseHolder(running, o.cluster, o.options.LeaderElection)
-	if err != nil {
-		return summary{}, err
-	}
 	news := make(chan engine.Progress, 1024)
-	drive := o.engine
-	if holder != "" {
-		o.show.line("handing over to the running Plumb %s", holder)
-		drive = o.handOver
-	}
 	expected, err := list(running, o.cluster, o.options.Namespaces)
 	if err != nil {
 		return summary{}, err
 	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- drive(running, news) }()
+	go func() { stopped <- o.drive(running, news) }()
 	t := newTracker()
 	for _, item := range expected {
 		t.expect(item.id())
@@ -213,6 +207,48 @@ func (o *once) missed(ctx context.Context, t *tracker) (bool, error) {
 		}
 	}
 	return more, nil
+}
+
+// drive runs the engine, or, where another one has the cluster's lease or gets it
+// first, hands the work over to that.
+func (o *once) drive(ctx context.Context, news chan<- engine.Progress) error {
+	alone, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rival, stopped := make(chan string, 1), make(chan error, 1)
+	holder, err := leaseHolder(ctx, o.cluster, o.options.LeaderElection)
+	if err != nil {
+		return err
+	}
+	if holder == "" {
+		go o.awaitRival(alone, rival)
+		go func() { stopped <- o.engine(alone, news) }()
+		select {
+		case err := <-stopped:
+			return err
+		case holder = <-rival:
+			cancel()
+			<-stopped
+		}
+	}
+	o.show.line("handing over to the running Plumb %s", holder)
+	return o.handOver(ctx, news)
+}
+
+// awaitRival tells when somebody else holds the lease.
+func (o *once) awaitRival(ctx context.Context, rival chan<- string) {
+	election := o.options.LeaderElection
+	key := kube.Key{ObjMetadata: object.ObjMetadata{Namespace: election.Namespace, Name: election.Name, GroupKind: leaseKind.GroupKind()}, Version: leaseKind.Version}
+	_ = until(ctx, o.cluster, key, func(obj *unstructured.Unstructured) bool { // it ends with ctx
+		if obj == nil {
+			return false
+		}
+		holder := holderOf(obj, time.Now())
+		if holder == "" || holder == election.Identity {
+			return false
+		}
+		rival <- holder
+		return true
+	})
 }
 
 func (o *once) engine(ctx context.Context, news chan<- engine.Progress) error {

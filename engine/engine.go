@@ -62,6 +62,7 @@ type Election struct {
 	Enabled   bool
 	Namespace string
 	Name      string
+	Identity  string // who we are; made up when empty
 }
 
 // Progress is how one pass over one object ended.

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"os"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -10,9 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
-	"net/http"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -75,28 +78,52 @@ func Run(ctx context.Context, o Options, started func()) error {
 }
 
 func newManager(o Options) (manager.Manager, error) {
+	lock, err := leaseLock(o)
+	if err != nil {
+		return nil, err
+	}
 	wait := grace
 	lease, renew, retry := 15*time.Second, 10*time.Second, 2*time.Second
 	mgr, err := manager.New(o.Cluster.Config, manager.Options{
-		Scheme:                        scheme(),
-		MapperProvider:                func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return o.Cluster.Mapper(), nil },
-		Logger:                        o.Log,
-		Metrics:                       metricsserver.Options{BindAddress: "0"},
-		HealthProbeBindAddress:        "0",
-		LeaderElection:                o.LeaderElection.Enabled,
-		LeaderElectionID:              o.LeaderElection.Name,
-		LeaderElectionNamespace:       o.LeaderElection.Namespace,
-		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &lease,
-		RenewDeadline:                 &renew,
-		RetryPeriod:                   &retry,
-		GracefulShutdownTimeout:       &wait,
-		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: inNamespaces(o.Namespaces)},
+		Scheme:                              scheme(),
+		MapperProvider:                      func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return o.Cluster.Mapper(), nil },
+		Logger:                              o.Log,
+		Metrics:                             metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress:              "0",
+		LeaderElection:                      o.LeaderElection.Enabled,
+		LeaderElectionResourceLockInterface: lock,
+		LeaderElectionReleaseOnCancel:       true,
+		LeaseDuration:                       &lease,
+		RenewDeadline:                       &renew,
+		RetryPeriod:                         &retry,
+		GracefulShutdownTimeout:             &wait,
+		Cache:                               cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: inNamespaces(o.Namespaces)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the engine: %w", err)
 	}
 	return mgr, nil
+}
+
+// leaseLock is the lease that makes sure of one engine per cluster.
+func leaseLock(o Options) (resourcelock.Interface, error) {
+	client, err := coordinationclient.NewForConfigAndClient(o.Cluster.Config, o.Cluster.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the lease: %w", err)
+	}
+	identity := o.LeaderElection.Identity
+	if identity == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "plumb"
+		}
+		identity = fmt.Sprintf("%s_%d_%x", host, os.Getpid(), time.Now().UnixNano())
+	}
+	return &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: o.LeaderElection.Namespace, Name: o.LeaderElection.Name},
+		Client:     client,
+		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+	}, nil
 }
 
 func inNamespaces(names []string) map[string]cache.Config {

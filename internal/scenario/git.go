@@ -90,6 +90,7 @@ func (g *Git) Repo(tb testing.TB, name string, files map[string]string) *Repo {
 	bare := filepath.Join(g.root, name+".git")
 	r := &Repo{tb: tb, URL: g.URL + "/" + name + ".git", work: filepath.Join(tb.TempDir(), name)}
 	r.run(g.root, "init", "-q", "--bare", "-b", "main", bare)
+	r.run(bare, "config", "receive.denyDeleteCurrent", "ignore")
 	r.run(g.root, "init", "-q", "-b", "main", r.work)
 	r.Git("remote", "add", "origin", bare)
 	r.Commit(files)

@@ -104,7 +104,7 @@ func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) { // alone: it measur
 	w := scenario.New(t)
 	files := map[string]string{"healthy/cm.yaml": configMap(w.NS, "healthy", "1")}
 	for i := range sick {
-		files[fmt.Sprintf("sick%d/claim.yaml", i)] = fmt.Sprintf("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: sick%d, namespace: %s}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n", i, w.NS)
+		files[fmt.Sprintf("sick%d/claim.yaml", i)] = fmt.Sprintf("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: sick%d, namespace: %s}\nspec: {accessModes: [ReadWriteOnce], storageClassName: nobody, resources: {requests: {storage: 1Gi}}}\n", i, w.NS)
 	}
 	repo := w.Git.Repo(t, "repo", files)
 	w.Source("repo", repo, "interval: 100ms")

@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 			"git":     command(2, (*script).git),
 			"apply":   command(1, (*script).apply),
 			"start":   command(0, (*script).start),
-			"stop":    command(0, (*script).stop),
+			"halt":    command(0, (*script).halt),
 			"once":    command(1, (*script).once),
 			"ready":   command(1, (*script).ready),
 			"not":     command(2, (*script).not),
@@ -152,8 +152,8 @@ func (s *script) apply(args []string) {
 // start ARGS...: starts an engine for $NS.
 func (s *script) start(args []string) { s.Start(args...) }
 
-// stop: stops the engine, which has to end well.
-func (s *script) stop([]string) {
+// halt: stops the engine, which has to end well.
+func (s *script) halt([]string) {
 	if code := s.Stop(); code != 0 {
 		s.ts.Fatalf("the engine ended with exit code %d", code)
 	}
@@ -164,7 +164,7 @@ func (s *script) once(args []string) {
 	want, err := strconv.Atoi(args[0])
 	s.ts.Check(err)
 	for i, arg := range args {
-		if arg == "-f" {
+		if arg == "-f" && !strings.Contains(args[i+1], "missing") {
 			args[i+1] = s.ts.MkAbs(args[i+1])
 			text := s.ts.ReadFile(args[i+1])
 			s.ts.Check(os.WriteFile(args[i+1], []byte(strings.NewReplacer("$NS", s.NS, "$GIT_URL", s.Git.URL).Replace(text)), 0o600))
