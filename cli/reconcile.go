@@ -47,7 +47,7 @@ Exit codes: 0 all ready, 1 something failed, 2 bad usage, 3 timed out,
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&f.once, "once", false, "stop when everything has come to an end (required: `plumb run` keeps going)")
+	cmd.Flags().BoolVar(&f.once, "once", false, "stop when everything has come to an end (required: plumb run keeps going)")
 	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file or folder with objects to apply first, - for standard input; repeatable")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Minute, "give up after this long")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text or json")
