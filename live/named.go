@@ -152,7 +152,9 @@ func between(old, obj *unstructured.Unstructured) (c Change, ok bool) {
 func (n *named) drop() {
 	n.view.mu.Lock()
 	n.stop()
-	delete(n.view.named, n.key)
+	if n.view.named[n.key] == n { // and not a watch that came after it
+		delete(n.view.named, n.key)
+	}
 	n.view.mu.Unlock()
 	n.set(nil, "")
 }

@@ -224,7 +224,9 @@ func (k *kind) missing(listed map[kube.Key]bool, resourceVersion string) []Recor
 func (k *kind) drop() {
 	k.view.mu.Lock()
 	k.stop()
-	delete(k.view.kinds, k.gvk)
+	if k.view.kinds[k.gvk] == k { // and not a watch that came after it
+		delete(k.view.kinds, k.gvk)
+	}
 	k.view.mu.Unlock()
 	k.replace(nil, "")
 }
