@@ -10,8 +10,8 @@ sh scripts/packages.sh git openssh-server
 echo "== build bin/plumb-test, the product with its crash points armed"
 CGO_ENABLED=0 go build -trimpath -tags failpoint -o bin/plumb-test .
 
+sh devcluster/build.sh
 if [ -z "${KUBECONFIG_TEST:-}" ]; then
-	sh devcluster/build.sh
 	dir="$PWD/.dev/test"
 	trap 'bin/devcluster down --dir "$dir"' EXIT
 	trap 'exit 130' INT TERM
@@ -22,6 +22,12 @@ if [ -z "${KUBECONFIG_TEST:-}" ]; then
 	export KUBECONFIG_TEST
 fi
 
+# The scenarios come last and alone: some of them measure, and all of them need
+# the machine.
 echo "== go test -race $*"
-go test -race -shuffle=on -timeout 30m "$@"
-(cd devcluster && go test ./...)
+scenarios=$(go list "$@" | grep '/internal/scenario$' || true)
+others=$(go list "$@" | grep -v '/internal/scenario$' || true)
+# shellcheck disable=SC2086
+[ -z "$others" ] || go test -race -shuffle=on -timeout 20m $others
+# shellcheck disable=SC2086
+[ -z "$scenarios" ] || go test -race -timeout 20m $scenarios
