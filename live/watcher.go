@@ -99,12 +99,19 @@ func (w *watcher) wait(ctx context.Context) error {
 	case <-w.synced:
 		return nil
 	case <-failed:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.err
+		if err := w.refusal(); err != nil {
+			return err
+		}
+		return w.wait(ctx) // a later request succeeded, but its list is not here yet
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the first list: %w", ctx.Err())
 	}
+}
+
+func (w *watcher) refusal() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // The rest makes a cache.ReflectorStore of the watcher.
