@@ -134,7 +134,7 @@ func clipEvent(message string) string {
 	if len(message) <= most {
 		return message
 	}
-	return message[:most-3] + "..."
+	return strings.ToValidUTF8(message[:most-3], "") + "..." // half a character is refused or changed
 }
 
 // clipName leaves room for the suffix in an event's name (253 characters).

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"strings"
+
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -79,5 +81,5 @@ func clip(message string) string {
 	if len(message) <= most {
 		return message
 	}
-	return message[:most-3] + "..."
+	return strings.ToValidUTF8(message[:most-3], "") + "..." // half a character would come back as another
 }
