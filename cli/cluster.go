@@ -69,7 +69,10 @@ var deploymentKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind:
 
 // alone refuses to start beside the toolkit's own controllers: both would write
 // the same objects as the same field manager.
-func alone(ctx context.Context, cluster *kube.Cluster) error {
+func (f *engineFlags) alone(ctx context.Context, cluster *kube.Cluster) error {
+	if f.takeOver {
+		return nil
+	}
 	resource, err := cluster.Resource(deploymentKind, "")
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type engineFlags struct {
 	verifyInterval time.Duration
 	leaseNamespace string
 	namespaces     []string
+	takeOver       bool
 	logLevel       string
 	logFormat      string
 }
@@ -41,6 +42,7 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&f.verifyInterval, "verify-interval", 6*time.Hour, "how often everything is looked at anew, as a safety net")
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that makes sure of one engine per cluster")
 	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
+	flags.BoolVar(&f.takeOver, "take-over", false, "work on the cluster although the toolkit's controllers run in it")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 }

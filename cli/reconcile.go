@@ -81,6 +81,9 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 	}
 	limited, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
+	if err := f.alone(limited, cluster); err != nil {
+		return ended(ctx, limited, err)
+	}
 	if err := installMissing(limited, cluster, g.err); err != nil {
 		return ended(ctx, limited, err)
 	}

@@ -20,7 +20,6 @@ import (
 type runFlags struct {
 	engineFlags
 	leaderElect bool
-	takeOver    bool
 	metricsAddr string
 	healthAddr  string
 }
@@ -40,7 +39,6 @@ func newRun(g *global) *cobra.Command {
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "take the lease first, so that one engine works on a cluster at a time")
-	cmd.Flags().BoolVar(&f.takeOver, "take-over", false, "start although the toolkit's controllers run in the cluster")
 	cmd.Flags().StringVar(&f.metricsAddr, "metrics-addr", ":8080", "address of /metrics; port 0 takes a free one, \"\" serves none")
 	cmd.Flags().StringVar(&f.healthAddr, "health-addr", ":9440", "address of /healthz and /readyz; port 0 takes a free one, \"\" serves none")
 	return cmd
@@ -60,10 +58,8 @@ func run(ctx context.Context, g *global, f runFlags) error {
 		return err
 	}
 	options.LeaderElection.Enabled = f.leaderElect
-	if !f.takeOver {
-		if err := alone(ctx, cluster); err != nil {
-			return err
-		}
+	if err := f.alone(ctx, cluster); err != nil {
+		return err
 	}
 	var ready atomic.Bool
 	ctx, cancel := context.WithCancel(ctx)

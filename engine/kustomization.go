@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
+	"github.com/plumb-gitops/plumb/live"
 )
 
 // kustomizations reconciles units. Its queue never gives one unit to two
@@ -98,7 +100,8 @@ func (e *Engine) forget(r reconcile.Request) error {
 	e.graph.Delete(name)
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: name, Gone: true})
 	e.wakeUnits(e.graph.Dependants(name)...)
-	return e.View.Use(name, nil)
+	user := live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: name}
+	return errors.Join(e.View.Use(name, nil), e.View.Follow(user))
 }
 
 // saveFinalizers writes the finalizers. The resource version makes sure that

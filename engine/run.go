@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"reflect"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -152,7 +154,7 @@ func scheme() *runtime.Scheme {
 // control starts one kind's controller. It is woken by changes of the spec and
 // the annotations, and by its alarm; not by our own status writes.
 func control(mgr manager.Manager, kind client.Object, r reconcile.Reconciler, a *alarm, concurrency int) error {
-	name := fmt.Sprintf("%T", kind)
+	name := strings.ToLower(reflect.TypeOf(kind).Elem().Name())
 	c, err := controller.New(name, mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: concurrency})
 	if err != nil {
 		return err

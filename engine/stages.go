@@ -111,7 +111,7 @@ func (e *Engine) planned(ctx context.Context, p *pass) (err error) {
 		Unit:      p.unit.name,
 		Objects:   p.set.Objects,
 		Force:     p.object.Spec.Force,
-		Written:   p.unit.written(!e.now().Before(p.unit.verifyAt)),
+		Written:   p.unit.written(e.now()),
 		Inventory: p.inventory,
 	}
 	if p.plan, err = e.Applier.Plan(ctx, p.wish); err != nil {

@@ -123,11 +123,12 @@ func (u *unit) ended(p *pass, out Outcome, now time.Time) {
 	}
 }
 
-// written is what is known of the objects, for the planner.
-func (u *unit) written(verify bool) map[kube.Key]apply.Written {
+// written is what is known of the objects, for the planner: nothing when it is
+// time to look at everything anew.
+func (u *unit) written(now time.Time) map[kube.Key]apply.Written {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if verify {
+	if !u.verifyAt.IsZero() && !now.Before(u.verifyAt) {
 		return nil
 	}
 	return u.known

@@ -30,6 +30,7 @@ var kinds = map[string]schema.GroupVersionKind{
 	"PersistentVolumeClaim":    {Version: "v1", Kind: "PersistentVolumeClaim"},
 	"Event":                    {Version: "v1", Kind: "Event"},
 	"Deployment":               {Group: "apps", Version: "v1", Kind: "Deployment"},
+	"Lease":                    {Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"},
 	"Job":                      {Group: "batch", Version: "v1", Kind: "Job"},
 	"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"},
 	"GitRepository":            {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"},

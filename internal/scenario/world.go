@@ -42,6 +42,7 @@ type World struct {
 	storage string
 	mu      sync.Mutex
 	engine  *exec.Cmd
+	oneShot *os.Process
 	log     bytes.Buffer
 	logMu   sync.Mutex
 }
@@ -285,14 +286,39 @@ func (w *World) end(signal syscall.Signal) int {
 // Once runs `plumb reconcile --once` and returns its output and exit code.
 func (w *World) Once(args ...string) (stdout, stderr string, code int) {
 	w.tb.Helper()
-	args = append([]string{
-		"reconcile", "--once", "--kubeconfig", w.config, "--storage-path", w.storage, "--watch-namespace", w.NS, "--lease-namespace", w.NS,
-	}, args...)
-	cmd := exec.CommandContext(w.tb.Context(), Binary("plumb-test"), args...)
+	cmd := w.onceCommand(args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	_ = cmd.Run() // the exit code tells
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+}
+
+func (w *World) onceCommand(args ...string) *exec.Cmd {
+	return exec.CommandContext(w.tb.Context(), Binary("plumb-test"), append([]string{
+		"reconcile", "--once", "--kubeconfig", w.config, "--storage-path", w.storage, "--watch-namespace", w.NS, "--lease-namespace", w.NS,
+	}, args...)...)
+}
+
+// OnceInBackground starts a one-shot run; done gets its exit code.
+func (w *World) OnceInBackground(done chan<- int, args ...string) {
+	w.tb.Helper()
+	cmd := w.onceCommand(args...)
+	if err := cmd.Start(); err != nil {
+		w.tb.Fatal(err)
+	}
+	w.oneShot = cmd.Process
+	go func() {
+		_ = cmd.Wait() // the exit code tells
+		done <- cmd.ProcessState.ExitCode()
+	}()
+}
+
+// Signal sends a signal to the one-shot run in the background.
+func (w *World) Signal(s os.Signal) {
+	w.tb.Helper()
+	if err := w.oneShot.Signal(s); err != nil {
+		w.tb.Fatal(err)
+	}
 }
 
 // Delete deletes an object and does not wait for it to go.
