@@ -66,8 +66,9 @@ type GitRepositorySpec struct {
 	// ProxySecretRef names the Secret with the address of a proxy.
 	// +optional
 	ProxySecretRef *meta.LocalObjectReference `json:"proxySecretRef,omitempty"`
-	// Ignore replaces the default list of excluded files, in the format of
-	// .gitignore.
+	// Ignore lists what to leave out, in the format of .gitignore; it comes after
+	// the default list and the .sourceignore files, so "!" brings back what those
+	// leave out.
 	// +optional
 	Ignore *string `json:"ignore,omitempty"`
 	// Suspend stops looking at the repository; what was fetched stays in use.
