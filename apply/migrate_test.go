@@ -12,7 +12,7 @@ import (
 func entry(manager string, operation metav1.ManagedFieldsOperationType, subresource, fields string) metav1.ManagedFieldsEntry {
 	e := metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, APIVersion: "v1", FieldsType: "FieldsV1", Subresource: subresource}
 	if fields != "" {
-		e.FieldsV1 = &metav1.FieldsV1{Raw: []byte(fields)}
+		e.FieldsV1 = metav1.NewFieldsV1(fields)
 	}
 	return e
 }
@@ -90,8 +90,8 @@ func TestTakeOver(t *testing.T) {
 			if last.Manager != manager || last.Operation != apply || last.APIVersion != "v1" || last.FieldsType != "FieldsV1" || last.Subresource != "" || last.Time == nil {
 				t.Errorf("our entry is %+v", last)
 			}
-			if !sameJSON(t, last.FieldsV1.Raw, []byte(c.ours)) {
-				t.Errorf("ours are %s, want %s", last.FieldsV1.Raw, c.ours)
+			if !sameJSON(t, last.FieldsV1.GetRawBytes(), []byte(c.ours)) {
+				t.Errorf("ours are %s, want %s", last.FieldsV1.GetRawBytes(), c.ours)
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestTakeOverAgainChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	twice, err := takeOver(once, "v1")
-	if err != nil || len(twice) != 1 || !sameJSON(t, once[0].FieldsV1.Raw, twice[0].FieldsV1.Raw) {
+	if err != nil || len(twice) != 1 || !sameJSON(t, once[0].FieldsV1.GetRawBytes(), twice[0].FieldsV1.GetRawBytes()) {
 		t.Errorf("got %v, %v, want %v", twice, err, once)
 	}
 }

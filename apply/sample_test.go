@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"maps"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -73,9 +74,7 @@ func managedBy(t testing.TB, entries ...map[string]any) func(*unstructured.Unstr
 	list := make([]any, len(entries))
 	for i, entry := range entries {
 		full := map[string]any{"apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": map[string]any{"f:data": map[string]any{"f:a": map[string]any{}}}}
-		for key, value := range entry {
-			full[key] = value
-		}
+		maps.Copy(full, entry)
 		list[i] = full
 	}
 	return with(t, list, "metadata", "managedFields")

@@ -2,6 +2,7 @@ package drift
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -125,9 +126,9 @@ func manage(t testing.TB, content, owned string) *unstructured.Unstructured {
 
 var (
 	template = []any{"spec", "template", "spec"}
-	web      = append(template[:3:3], "containers", 0)
-	proxy    = append(template[:3:3], "containers", 1)
+	web      = at(template, "containers", 0)
+	proxy    = at(template, "containers", 1)
 )
 
 // at is a path below another.
-func at(base []any, steps ...any) []any { return append(base[:len(base):len(base)], steps...) }
+func at(base []any, steps ...any) []any { return slices.Concat(base, steps) }

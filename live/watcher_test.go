@@ -54,7 +54,7 @@ func TestWait(t *testing.T) {
 			t.Parallel()
 			w := newTestWatcher(func() { t.Error("gone") })
 			for _, err := range c.noted {
-				if got := w.note(t.Context(), err); got != err {
+				if got := w.note(t.Context(), err); !errors.Is(got, err) {
 					t.Errorf("note answers %v to %v", got, err)
 				}
 			}
@@ -131,7 +131,7 @@ func TestNote(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, err := range []error{notFound, errRefused, context.Canceled} {
-		if got := w.note(ended, err); got != err || gone != 0 || w.err != nil {
+		if got := w.note(ended, err); !errors.Is(got, err) || gone != 0 || w.err != nil {
 			t.Errorf("%v after the end counts", err)
 		}
 	}
