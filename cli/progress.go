@@ -63,6 +63,13 @@ func (p *progress) note(n engine.Progress, t *tracker) {
 	}
 }
 
+// end takes the moving line away.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+}
+
 func (p *progress) clear() {
 	if p.live {
 		fmt.Fprint(p.out, "\r\033[K")

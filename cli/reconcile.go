@@ -93,6 +93,7 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 	options.LeaderElection.Identity = fmt.Sprintf("once-%d-%x", os.Getpid(), time.Now().UnixNano())
 	o := &once{cluster: cluster, options: options, show: newProgress(g.err)}
 	s, err := o.run(ctx, limited)
+	o.show.end()
 	if err != nil {
 		return ended(ctx, limited, err)
 	}

@@ -106,6 +106,13 @@ func newRoot(g *global) *cobra.Command {
 applies in dependency order, prunes what left, puts back what drifted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("unknown command %q: see plumb --help", args[0]))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetOut(g.out)
 	cmd.SetErr(g.err)
