@@ -1,7 +1,6 @@
 #!/bin/sh
 # Runs the tests of the given packages on one development cluster, which it
-# builds, starts and stops. With KUBECONFIG_TEST set they use that cluster, and
-# none is built.
+# starts and stops. With KUBECONFIG_TEST set they use that cluster.
 set -eu
 cd "$(dirname "$0")/.."
 
