@@ -3,6 +3,7 @@ package cli
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -103,6 +104,38 @@ status:
 	want.Attempts = attempts
 	if !reflect.DeepEqual(source, want) {
 		t.Errorf("progress is\n%+v\nwant\n%+v", source, want)
+	}
+}
+
+func TestHolderOfALease(t *testing.T) {
+	t.Parallel()
+	const spec = "{holderIdentity: plumb-1, renewTime: '2026-01-02T12:00:00.000000Z', leaseDurationSeconds: 15}"
+	renewed := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name, spec string
+		now        time.Time
+		want       string
+	}{
+		{"just renewed", spec, renewed, "plumb-1"},
+		{"in its last moment", spec, renewed.Add(15 * time.Second), "plumb-1"},
+		{"not renewed in time", spec, renewed.Add(15*time.Second + time.Nanosecond), ""},
+		{"given back", "{holderIdentity: '', renewTime: '2026-01-02T12:00:00.000000Z', leaseDurationSeconds: 1}", renewed, ""},
+		{"never taken", "{}", renewed, ""},
+		{"without a duration", "{holderIdentity: plumb-1, renewTime: '2026-01-02T12:00:00.000000Z'}", renewed, ""},
+		{"without a time", "{holderIdentity: plumb-1, leaseDurationSeconds: 15}", renewed, ""},
+		{"of another shape", "{holderIdentity: [plumb-1]}", renewed, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			obj := &unstructured.Unstructured{}
+			if err := yaml.Unmarshal([]byte("kind: Lease\nspec: "+test.spec), &obj.Object); err != nil {
+				t.Fatal(err)
+			}
+			if got := holderOf(obj, test.now); got != test.want {
+				t.Errorf("holder is %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 
