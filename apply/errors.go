@@ -1,9 +1,9 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -56,16 +56,35 @@ func mentionsImmutable(err error) bool {
 	return strings.Contains(text, "immutable") || strings.Contains(text, "updates to statefulset spec for fields other than")
 }
 
-// joined is all errors as one, in their order, cut after the first few.
+// refusals are all that is wrong with a set.
+type refusals []error
+
+// Error implements error: sorted, and cut after the first few.
+func (r refusals) Error() string {
+	lines := make([]string, len(r))
+	for i, err := range r {
+		lines[i] = err.Error()
+	}
+	slices.Sort(lines)
+	if more := len(lines) - shown; more > 0 {
+		lines = append(lines[:shown], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives every error, also those that the text leaves out.
+func (r refusals) Unwrap() []error { return r }
+
+// joined is all errors as one, nil when there are none.
 func joined(errs []error) error {
-	var kept []error
+	var kept refusals
 	for _, err := range errs {
 		if err != nil {
 			kept = append(kept, err)
 		}
 	}
-	if more := len(kept) - shown; more > 0 {
-		kept = append(kept[:shown], fmt.Errorf("and %d more objects", more))
+	if len(kept) == 0 {
+		return nil
 	}
-	return errors.Join(kept...)
+	return kept
 }

@@ -127,10 +127,10 @@ func TestJoined(t *testing.T) {
 	if err := joined(some(0)); err != nil {
 		t.Errorf("no errors are %v", err)
 	}
-	for n, last := range map[int]string{1: "object 0", 10: "object 9", 12: "and 2 more objects"} {
+	for n, last := range map[int]string{1: "object 0", 10: "object 9", 12: "and 2 more"} {
 		errs := some(n)
 		lines := strings.Split(joined(errs).Error(), "\n")
-		if len(lines) != min(n, shown+1) || lines[0] != "object 0" || lines[len(lines)-1] != last {
+		if len(lines) != min(n, shown+1) || lines[0] != "object 0" || lines[len(lines)-1] != last || !errors.Is(joined(errs), errs[len(errs)-2]) {
 			t.Errorf("%d errors are %q", n, lines)
 		}
 		if errs[1].Error() != "object 0" || errs[0] != nil {

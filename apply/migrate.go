@@ -1,9 +1,9 @@
 package apply
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,16 +18,11 @@ import (
 // the object. It does not after a pass of ours: what only kubectl had set, and
 // the source has not, goes away.
 func kubectlHolds(obj *unstructured.Unstructured) bool {
-	for _, entry := range obj.GetManagedFields() {
-		if byKubectl(entry) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(obj.GetManagedFields(), byKubectl)
 }
 
 func byKubectl(entry metav1.ManagedFieldsEntry) bool {
-	return strings.Contains(entry.Manager, "kubectl") && entry.Subresource == ""
+	return strings.Contains(entry.Manager, "kubectl")
 }
 
 // migrate makes kubectl's fields ours, so that the apply that follows removes
@@ -66,9 +61,12 @@ func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.
 			others = append(others, entry)
 			continue
 		}
+		if entry.Subresource == "status" {
+			continue // no spec of ours: nobody owns it any more
+		}
 		set := fieldpath.NewSet()
 		if entry.FieldsV1 != nil {
-			if err := set.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)); err != nil {
+			if err := set.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
 				return nil, err
 			}
 		}
@@ -85,6 +83,6 @@ func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.
 		APIVersion: apiVersion,
 		Time:       &now,
 		FieldsType: "FieldsV1",
-		FieldsV1:   &metav1.FieldsV1{Raw: raw},
+		FieldsV1:   metav1.NewFieldsV1(string(raw)),
 	}), nil
 }

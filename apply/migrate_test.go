@@ -31,7 +31,7 @@ func TestKubectlHolds(t *testing.T) {
 		"client-side apply": {map[string]any{"manager": "kubectl-client-side-apply", "operation": "Update"}, true},
 		"server-side apply": {map[string]any{"manager": "kubectl", "operation": "Apply"}, true},
 		"edit":              {map[string]any{"manager": "kubectl-edit", "operation": "Update"}, true},
-		"scale":             {map[string]any{"manager": "kubectl", "operation": "Update", "subresource": "scale"}, false},
+		"scale":             {map[string]any{"manager": "kubectl", "operation": "Update", "subresource": "scale"}, true},
 		"us":                {map[string]any{"manager": manager, "operation": "Apply"}, false},
 		"a controller":      {map[string]any{"manager": "kube-controller-manager", "operation": "Update"}, false},
 	} {
@@ -72,7 +72,7 @@ func TestTakeOver(t *testing.T) {
 			nil, `{"f:l":{"k:{\"name\":\"a\"}":{".":{},"f:x":{},"f:y":{}},"k:{\"name\":\"b\"}":{}},"f:s":{"v:\"x\"":{}}}`},
 		"others keep theirs": {
 			[]metav1.ManagedFieldsEntry{controller, entry("kubectl", update, "", `{"f:data":{"f:a":{}}}`), scale},
-			[]metav1.ManagedFieldsEntry{controller, scale}, `{"f:data":{"f:a":{}}}`},
+			[]metav1.ManagedFieldsEntry{controller}, `{"f:data":{"f:a":{}},"f:spec":{"f:replicas":{}}}`},
 		"entries without fields": {
 			[]metav1.ManagedFieldsEntry{entry("kubectl", update, "", ""), entry(manager, apply, "", `{"f:data":{"f:a":{}}}`)},
 			nil, `{"f:data":{"f:a":{}}}`},

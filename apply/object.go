@@ -41,6 +41,9 @@ func encodeSecret(obj *unstructured.Unstructured) {
 	if !found || err != nil {
 		return // what is not a map of strings is for the server to refuse
 	}
+	if obj.Object["data"] == nil {
+		delete(obj.Object, "data") // null
+	}
 	for key, value := range plain {
 		encoded := base64.StdEncoding.EncodeToString([]byte(value))
 		if err := unstructured.SetNestedField(obj.Object, encoded, "data", key); err != nil {

@@ -130,13 +130,12 @@ func TestProvides(t *testing.T) {
 		configMap,
 	))
 	want := provided{
-		kinds:      map[schema.GroupKind]bool{{Group: "example.com", Kind: "Database"}: true, {Group: "example.com", Kind: "Queue"}: true},
-		namespaces: map[string]bool{"shop": true},
+		kinds: map[schema.GroupKind]bool{{Group: "example.com", Kind: "Database"}: true, {Group: "example.com", Kind: "Queue"}: true},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if empty := provides(nil); len(empty.kinds)+len(empty.namespaces) > 0 {
+	if empty := provides(nil); len(empty.kinds) > 0 {
 		t.Errorf("nothing provides %v", empty)
 	}
 }

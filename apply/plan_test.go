@@ -219,12 +219,13 @@ func TestObjectsOfNewNamespacesAreDeferred(t *testing.T) {
 	old := Change{Key: key(t, "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}"), Action: Unchanged}
 	p.noteNew([]Change{space, old})
 	later := [][]Change{{
-		{Key: key(t, "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: new}}")},
-		{Key: key(t, configMap)},
-		{Key: key(t, "{apiVersion: v1, kind: Node, metadata: {name: new}}")},
+		wanted(t, "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: new}}"),
+		wanted(t, configMap),
+		wanted(t, "{apiVersion: v1, kind: Node, metadata: {name: new}}"),
+		wanted(t, "{apiVersion: v1, kind: Secret, metadata: {name: b, namespace: new, annotations: {kustomize.toolkit.fluxcd.io/reconcile: disabled}}}"),
 	}}
 	p.deferUntried(later)
-	for i, want := range []bool{true, false, false} {
+	for i, want := range []bool{true, false, false, false} {
 		if c := later[0][i]; c.deferred != want || (c.Action == Created) != want {
 			t.Errorf("%s: deferred is %v, action %q", c.Key, c.deferred, c.Action)
 		}
@@ -262,4 +263,9 @@ func TestDefinitionsAreReadyWhenServed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func wanted(t *testing.T, manifest string) Change {
+	t.Helper()
+	return Change{Key: key(t, manifest), desired: parse(t, manifest)}
 }

@@ -174,7 +174,7 @@ func (p *planning) noteNew(stage []Change) {
 func (p *planning) deferUntried(later [][]Change) {
 	for _, stage := range later {
 		for i := range stage {
-			if p.fresh[stage[i].Key.Namespace] {
+			if p.fresh[stage[i].Key.Namespace] && !live.Frozen(stage[i].desired) {
 				stage[i].Action, stage[i].Reason, stage[i].deferred = Created, "namespace created by this set", true
 			}
 		}

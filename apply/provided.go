@@ -7,20 +7,16 @@ import (
 
 // provided is what the definitions of a set make possible.
 type provided struct {
-	kinds      map[schema.GroupKind]bool
-	namespaces map[string]bool
+	kinds map[schema.GroupKind]bool
 }
 
 func provides(objects []*unstructured.Unstructured) provided {
-	p := provided{kinds: map[schema.GroupKind]bool{}, namespaces: map[string]bool{}}
+	p := provided{kinds: map[schema.GroupKind]bool{}}
 	for _, obj := range objects {
-		switch gvk := obj.GroupVersionKind(); {
-		case isDefinition(gvk.GroupKind()):
+		if isDefinition(obj.GroupVersionKind().GroupKind()) {
 			group, _, _ := unstructured.NestedString(obj.Object, "spec", "group")
 			kind, _, _ := unstructured.NestedString(obj.Object, "spec", "names", "kind")
 			p.kinds[schema.GroupKind{Group: group, Kind: kind}] = true
-		case gvk.Group == "" && gvk.Kind == "Namespace":
-			p.namespaces[obj.GetName()] = true
 		}
 	}
 	return p

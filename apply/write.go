@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -48,9 +49,7 @@ func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, erro
 		}
 		written, err := a.write(ctx, stage)
 		result.Changes = append(result.Changes, stage...)
-		for key, w := range written {
-			result.Written[key] = w
-		}
+		maps.Copy(result.Written, written)
 		if err != nil {
 			return result, err
 		}

@@ -146,8 +146,9 @@ func value(node *yaml.Node, inFlow bool) (any, error) {
 		return value(node.Alias, inFlow) // checked: no alias contains itself
 	case yaml.DocumentNode:
 		return nil, fmt.Errorf("line %d: is a document inside a document", node.Line)
+	default: // a node of no kind is what an empty document leaves
+		return nil, nil
 	}
-	return nil, nil
 }
 
 func mapping(node *yaml.Node, inFlow bool) (any, error) {

@@ -76,7 +76,7 @@ func parse(entry metav1.ManagedFieldsEntry) fields {
 		return nil
 	}
 	var f fields
-	if err := json.NewDecoder(bytes.NewReader(entry.FieldsV1.Raw)).Decode(&f); err != nil {
+	if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &f); err != nil {
 		return nil // an entry that nobody can read is owned by nobody
 	}
 	return f

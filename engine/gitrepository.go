@@ -60,7 +60,7 @@ func (e gitRepositories) Reconcile(ctx context.Context, r reconcile.Request) (re
 	}
 	cancel()
 	if ctx.Err() != nil {
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start fetches again
 	}
 	failpoint.Hit("source.fetched")
 	return e.reportSource(ctx, name, obj, snapshot, err)

@@ -37,7 +37,8 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 	case p.object.DeletionTimestamp != nil:
 		return e.remove(ctx, p)
 	case p.object.Spec.Suspend:
-		return reconcile.Result{}, e.rest(p)
+		e.rest(p)
+		return reconcile.Result{}, nil
 	case controllerutil.AddFinalizer(p.object, meta.Finalizer):
 		// Before the first write: from here on a deletion waits for us.
 		if err := e.saveFinalizers(ctx, p); err != nil {
@@ -59,16 +60,15 @@ func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
 	}
 	cancel()
 	if ctx.Err() != nil {
-		return reconcile.Result{}, nil // we are stopping; the next start goes on from here
+		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here
 	}
 	return e.report(ctx, p, outcome(p, p.err))
 }
 
 // rest leaves a suspended unit as it is. It still counts for its dependants.
-func (e *Engine) rest(p *pass) error {
+func (e *Engine) rest(p *pass) {
 	e.graph.Set(p.unit.name, p.object.GetDependsOn()...)
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: p.unit.name, Suspended: true})
-	return nil
 }
 
 // remove takes a unit that is being deleted down, and its finalizer off.
@@ -80,7 +80,7 @@ func (e *Engine) remove(ctx context.Context, p *pass) (reconcile.Result, error) 
 	err := e.finalize(limited, p)
 	cancel()
 	if ctx.Err() != nil {
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here
 	}
 	if err != nil {
 		return e.report(ctx, p, outcome(p, err))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -172,10 +173,8 @@ func (u *unit) concerns(c live.Change) bool {
 		u.dirty = true
 		return true
 	}
-	for _, k := range u.going {
-		if k == key {
-			return true
-		}
+	if slices.Contains(u.going, key) {
+		return true
 	}
 	healthChanged := c.Old == nil || c.New == nil || c.Old.Health != c.New.Health
 	return healthChanged && (u.waitsForHealth() || !u.whole)

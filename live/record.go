@@ -73,5 +73,5 @@ func Older(a, b string) bool {
 // alike tells whether nothing happened between two records of one object that
 // anyone would want to be woken for.
 func alike(a, b Record) bool {
-	return a.UID == b.UID && a.Owner == b.Owner && a.Owned == b.Owned && a.Deleting == b.Deleting && a.Keep == b.Keep && a.Health == b.Health
+	return a.UID == b.UID && a.Owner == b.Owner && a.Owned == b.Owned && a.Deleting == b.Deleting && a.Keep == b.Keep && a.Frozen == b.Frozen && a.Health == b.Health
 }

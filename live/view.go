@@ -47,6 +47,7 @@ type kind struct {
 	stop    func()
 	users   map[types.NamespacedName]bool
 	records map[kube.Key]Record
+	newest  string // resource version of the last event or list
 }
 
 // New makes an empty view. Its watches end with ctx. notify is called, outside
@@ -144,10 +145,27 @@ func (v *View) Observe(obj *unstructured.Unstructured) Record {
 	k, ok := v.kinds[obj.GroupVersionKind()]
 	v.mu.Unlock()
 	r := Reduce(obj)
-	if ok {
+	if ok && !k.passed(r) {
 		k.set(r)
 	}
 	return r
+}
+
+// passed tells whether the watch has been beyond an object that is not in the
+// selection: it came and went before the answer to our write was here. Events of
+// one kind come in the order of their resource versions.
+func (k *kind) passed(r Record) bool {
+	k.view.mu.Lock()
+	defer k.view.mu.Unlock()
+	_, known := k.records[r.Key]
+	return !known && k.newest != "" && !Older(k.newest, r.ResourceVersion)
+}
+
+// sawLocked notes how far the watch has come.
+func (k *kind) sawLocked(resourceVersion string) {
+	if k.newest == "" || Older(k.newest, resourceVersion) {
+		k.newest = resourceVersion
+	}
 }
 
 // Kinds is how many kinds are watched.
@@ -158,7 +176,12 @@ func (v *View) Kinds() int {
 }
 
 // put implements sink.
-func (k *kind) put(obj *unstructured.Unstructured) { k.set(Reduce(obj)) }
+func (k *kind) put(obj *unstructured.Unstructured) {
+	k.set(Reduce(obj))
+	k.view.mu.Lock()
+	defer k.view.mu.Unlock()
+	k.sawLocked(obj.GetResourceVersion())
+}
 
 func (k *kind) set(r Record) {
 	k.view.mu.Lock()
@@ -183,6 +206,7 @@ func (k *kind) set(r Record) {
 func (k *kind) remove(obj *unstructured.Unstructured) {
 	key := kube.KeyOf(obj)
 	k.view.mu.Lock()
+	k.sawLocked(obj.GetResourceVersion())
 	old, known := k.records[key]
 	if !known || Older(obj.GetResourceVersion(), old.ResourceVersion) {
 		k.view.mu.Unlock()
@@ -210,6 +234,7 @@ func (k *kind) replace(objs []*unstructured.Unstructured, resourceVersion string
 func (k *kind) missing(listed map[kube.Key]bool, resourceVersion string) []Record {
 	k.view.mu.Lock()
 	defer k.view.mu.Unlock()
+	k.sawLocked(resourceVersion)
 	var out []Record
 	for key, r := range k.records {
 		if !listed[key] && !Older(resourceVersion, r.ResourceVersion) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -21,7 +20,7 @@ import (
 // unmanaged selects what no engine put there.
 const unmanaged = "!" + kustomizev1.NameLabel + ",!helm.toolkit.fluxcd.io/name"
 
-// listed bounds how much of each kind is looked at; one find is enough.
+// listed is how much of a kind is looked at in one request; one find is enough.
 const listed = 100
 
 // holds names something that would be lost with the object, "" when nothing would.
@@ -125,19 +124,24 @@ func (p *Pruner) namespaced() ([]schema.GroupVersionResource, error) {
 // unmanagedOf names an object of the resource that nobody manages and that the
 // cluster did not make by itself.
 func (p *Pruner) unmanagedOf(ctx context.Context, gvr schema.GroupVersionResource, namespace string) (string, error) {
-	list, err := p.Cluster.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: unmanaged, Limit: listed})
-	if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	for i := range list.Items {
-		if obj := &list.Items[i]; !automatic(obj) {
-			return strings.TrimSuffix(kube.KeyOf(obj).String(), "/"), nil
+	options := metav1.ListOptions{LabelSelector: unmanaged, Limit: listed}
+	for {
+		list, err := p.Cluster.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, options)
+		if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		for i := range list.Items {
+			if obj := &list.Items[i]; !automatic(obj) {
+				return kube.KeyOf(obj).String(), nil
+			}
+		}
+		if options.Continue = list.GetContinue(); options.Continue == "" {
+			return "", nil
 		}
 	}
-	return "", nil
 }
 
 // automatic tells whether the cluster itself made the object, and would again.
@@ -152,8 +156,6 @@ func automatic(obj *unstructured.Unstructured) bool {
 		return obj.GetName() == "default"
 	case "ConfigMap":
 		return obj.GetName() == "kube-root-ca.crt"
-	case "Secret":
-		return obj.GetAnnotations()["kubernetes.io/service-account.name"] != ""
 	default:
 		return false
 	}

@@ -10,7 +10,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
@@ -25,13 +27,35 @@ func Load(stored *kustomizev1.ResourceInventory) ([]kube.Key, error) {
 	}
 	keys := make([]kube.Key, 0, len(stored.Entries))
 	for _, entry := range stored.Entries {
-		id, err := object.ParseObjMetadata(entry.ID)
-		if err != nil {
-			return nil, fmt.Errorf("status.inventory has an entry %q that cannot be read: %w", entry.ID, err)
+		id, ok := parse(entry.ID)
+		if !ok {
+			return nil, fmt.Errorf("status.inventory has an entry %q that cannot be read: it is not of the form namespace_name_group_Kind", entry.ID)
 		}
 		keys = append(keys, kube.Key{ObjMetadata: id, Version: entry.Version})
 	}
 	return keys, nil
+}
+
+// parse reads namespace_name_group_Kind. Names of RBAC objects may hold an
+// underscore, the other parts may not, so it is read from both ends; a colon in
+// such a name is written as two underscores (cli-utils, ObjMetadata).
+func parse(text string) (id object.ObjMetadata, ok bool) {
+	namespace, rest, ok := strings.Cut(text, "_")
+	kindAt := strings.LastIndex(rest, "_")
+	if !ok || kindAt < 0 {
+		return id, false
+	}
+	rest, kind := rest[:kindAt], rest[kindAt+1:]
+	groupAt := strings.LastIndex(rest, "_")
+	if groupAt < 0 {
+		return id, false
+	}
+	name, group := rest[:groupAt], rest[groupAt+1:]
+	id = object.ObjMetadata{Namespace: namespace, Name: name, GroupKind: schema.GroupKind{Group: group, Kind: kind}}
+	if object.RBACGroupKind[id.GroupKind] {
+		id.Name = strings.ReplaceAll(name, "__", ":")
+	}
+	return id, id.Name != "" && kind != ""
 }
 
 // Store is the form in which an inventory is kept, sorted.

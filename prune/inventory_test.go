@@ -30,6 +30,7 @@ func TestInventoryIsStoredAsTheToolkitDoes(t *testing.T) {
 		"_shop__Namespace":                              key("", "shop", "", "v1", "Namespace"),
 		"_v1.metrics_apiregistration.k8s.io_APIService": key("", "v1.metrics", "apiregistration.k8s.io", "v1", "APIService"),
 		"_system__viewer_" + rbac + "_ClusterRole":      key("", "system:viewer", rbac, "v1", "ClusterRole"),
+		"_read_all_" + rbac + "_ClusterRole":            key("", "read_all", rbac, "v1", "ClusterRole"),
 		"shop_a__b__c_" + rbac + "_RoleBinding":         key("shop", "a:b:c", rbac, "v1", "RoleBinding"),
 	} {
 		stored := Store([]kube.Key{k})
@@ -50,7 +51,7 @@ func TestLoad(t *testing.T) {
 	if keys, err := Load(&kustomizev1.ResourceInventory{}); len(keys) > 0 || err != nil {
 		t.Errorf("an empty inventory is %v, %v", keys, err)
 	}
-	for _, id := range []string{"", "web", "shop_web", "shop_web_apps", "shop_we_b_apps_Deployment"} {
+	for _, id := range []string{"", "web", "shop_web", "shop_web_apps", "shop__apps_Deployment"} {
 		entries := []kustomizev1.ResourceRef{{ID: "shop_settings__ConfigMap", Version: "v1"}, {ID: id, Version: "v1"}}
 		keys, err := Load(&kustomizev1.ResourceInventory{Entries: entries})
 		if err == nil || keys != nil || !strings.Contains(err.Error(), `"`+id+`"`) {

@@ -37,8 +37,8 @@ type veto struct {
 	check func(ctx context.Context, r Request, c candidate) (Verdict, string, error)
 }
 
-// vetoes are asked in this order; the first that speaks decides. Those that
-// need no request come first.
+// vetoes are asked in this order; the first that speaks decides. The costly one
+// comes last.
 func (p *Pruner) vetoes() []veto {
 	return []veto{
 		{"unlabelled", p.unlabelled},

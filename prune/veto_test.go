@@ -77,7 +77,7 @@ func TestAutomatic(t *testing.T) {
 		"the root certificate":        {`{kind: ConfigMap, metadata: {name: kube-root-ca.crt}}`, true},
 		"the default account":         {`{kind: ServiceAccount, metadata: {name: default}}`, true},
 		"somebody's account":          {`{kind: ServiceAccount, metadata: {name: builder}}`, false},
-		"an account's token":          {`{kind: Secret, metadata: {name: t, annotations: {kubernetes.io/service-account.name: default}}}`, true},
+		"an account's token":          {`{kind: Secret, metadata: {name: t, annotations: {kubernetes.io/service-account.name: default}}}`, false},
 		"somebody's Secret":           {`{kind: Secret, metadata: {name: default}}`, false},
 		"an event":                    {`{kind: Event, metadata: {name: a}}`, true},
 		"endpoints":                   {`{kind: Endpoints, metadata: {name: a}}`, true},

@@ -47,6 +47,9 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case b.gate <- struct{}{}:
 	case <-r.Context().Done():
+		if r.Body != nil {
+			_ = r.Body.Close() // a RoundTripper closes it, also on errors
+		}
 		return nil, r.Context().Err()
 	}
 	defer func() { <-b.gate }()

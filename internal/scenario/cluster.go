@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -41,7 +42,7 @@ func Main(m *testing.M) {
 	code := m.Run()
 	if started != "" {
 		if out, err := exec.Command(Binary("devcluster"), "down", "--dir", started).CombinedOutput(); err != nil {
-			os.Stderr.Write(out)
+			fmt.Fprintf(os.Stderr, "devcluster down: %v\n%s", err, out)
 			code = max(code, 1)
 		}
 	}

@@ -148,7 +148,7 @@ func (r *Repo) Commit(files map[string]string) string {
 func (r *Repo) Copy(dir string) string {
 	r.tb.Helper()
 	files := map[string]string{}
-	for _, name := range strings.Fields(r.Git("ls-files")) {
+	for name := range strings.FieldsSeq(r.Git("ls-files")) {
 		files[name] = ""
 	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -18,8 +18,8 @@ type KustomizationSpec struct {
 	// Decryption of Secrets.
 	// +optional
 	Decryption *Decryption `json:"decryption,omitempty"`
-	// Interval at which the unit is looked at; what the live view shows is
-	// acted on at once.
+	// Interval is the default of timeout and retryInterval. Nothing happens at
+	// it: what changes, in the source or on the cluster, is acted on at once.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern="^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"
 	// +required
