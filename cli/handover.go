@@ -40,6 +40,10 @@ type item struct {
 	} `json:"metadata"`
 	Spec struct {
 		Suspend   bool `json:"suspend"`
+		DependsOn []struct {
+			Name      string `json:"name"`
+			Namespace string `json:"namespace"`
+		} `json:"dependsOn"`
 		SourceRef struct {
 			Kind      string `json:"kind"`
 			Name      string `json:"name"`
@@ -240,7 +244,19 @@ func (i item) progress() engine.Progress {
 	case c.Status == metav1.ConditionTrue:
 		p.Outcome.Next = engine.Done
 	case c.Reason == kustomizev1.DependencyNotReadyReason || c.Reason == kustomizev1.ArtifactFailedReason:
-		p.Outcome.Next = engine.Wait
+		p.Outcome.Next, p.Outcome.On = engine.Wait, i.needs(p.Source)
 	}
 	return p
+}
+
+// needs names what a unit may wait for: its source and its dependencies.
+func (i item) needs(source string) []string {
+	out := []string{source}
+	for _, d := range i.Spec.DependsOn {
+		if d.Namespace == "" {
+			d.Namespace = i.Metadata.Namespace
+		}
+		out = append(out, i.Kind+"/"+d.Namespace+"/"+d.Name)
+	}
+	return out
 }

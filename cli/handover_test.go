@@ -30,7 +30,10 @@ func itemFrom(t *testing.T, text string) item {
 
 func TestProgressOfAStatus(t *testing.T) {
 	t.Parallel()
-	const head = "kind: Kustomization\nmetadata: {namespace: apps, name: web, generation: 2}\nspec: {sourceRef: {kind: GitRepository, name: repo}}\n"
+	const head = "kind: Kustomization\nmetadata: {namespace: apps, name: web, generation: 2}\nspec: {sourceRef: {kind: GitRepository, name: repo}, dependsOn: [{name: db}]}\n"
+	waiting := func(reason string, on ...string) engine.Outcome {
+		return engine.Outcome{Next: engine.Wait, Reason: reason, Message: "m", On: on}
+	}
 	outcome := func(next engine.Next, reason, message, revision string) engine.Outcome {
 		return engine.Outcome{Next: next, Reason: reason, Message: message, Revision: revision}
 	}
@@ -54,11 +57,11 @@ func TestProgressOfAStatus(t *testing.T) {
 		},
 		{
 			"waiting for a dependency", "{observedGeneration: 2, conditions: [{type: Ready, status: 'False', reason: DependencyNotReady, message: m}]}",
-			outcome(engine.Wait, kustomizev1.DependencyNotReadyReason, "m", ""),
+			waiting(kustomizev1.DependencyNotReadyReason, "GitRepository/apps/repo", "Kustomization/apps/db"),
 		},
 		{
 			"waiting for its source", "{observedGeneration: 2, conditions: [{type: Ready, status: 'False', reason: ArtifactFailed, message: m}]}",
-			outcome(engine.Wait, kustomizev1.ArtifactFailedReason, "m", ""),
+			waiting(kustomizev1.ArtifactFailedReason, "GitRepository/apps/repo", "Kustomization/apps/db"),
 		},
 		{
 			"failed", "{observedGeneration: 2, lastAppliedRevision: r1, conditions: [{type: Reconciling, status: 'True', reason: ProgressingWithRetry}, {type: Ready, status: 'False', reason: BuildFailed, message: m}]}",

@@ -10,7 +10,7 @@ import (
 // shown is what the notes print.
 func shown(live bool, notes ...engine.Progress) string {
 	var b strings.Builder
-	p, t := newProgress(&b), newTracker()
+	p, t := newProgress(&b), newTracker(nil)
 	p.live = live
 	for _, n := range notes {
 		t.note(n)

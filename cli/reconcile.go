@@ -160,14 +160,14 @@ func (o *once) run(ctx, limited context.Context) (summary, error) {
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- o.drive(running, news) }()
-	t := newTracker()
+	t := newTracker(o.options.Namespaces)
 	for _, item := range expected {
 		t.expect(item.id())
 	}
 	err = o.follow(running, t, news, stopped)
 	cancel()
 	if err == nil {
-		_ = <-stopped // the lease is given back before we are gone
+		<-stopped //nolint:errcheck // it was told to; the lease is given back before we are gone
 	}
 	return summarise(t, result(ctx, limited, t)), failure(ctx, limited, err)
 }
@@ -231,7 +231,7 @@ func (o *once) drive(ctx context.Context, news chan<- engine.Progress) error {
 			return err
 		case holder = <-rival:
 			cancel()
-			_ = <-stopped // it only ends: it never led
+			<-stopped //nolint:errcheck // it was told to, and never led
 		}
 	}
 	o.show.line("handing over to the running Plumb %s", holder)

@@ -73,6 +73,7 @@ func (g *global) config() (*rest.Config, error) {
 func Main(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	root := newRoot(&global{out: out, err: errOut})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -93,9 +93,12 @@ func (s summary) writeTree(w io.Writer) error {
 			unit.tree(&b, i == len(users)-1)
 		}
 	}
-	for _, unit := range s.strays() {
-		fmt.Fprintf(&b, "%s  (no such source)\n", unit.Source)
-		unit.tree(&b, true)
+	strays := s.strays()
+	for i, unit := range strays {
+		if i == 0 || strays[i-1].Source != unit.Source {
+			fmt.Fprintf(&b, "%s  (no such source)\n", unit.Source)
+		}
+		unit.tree(&b, i == len(strays)-1 || strays[i+1].Source != unit.Source)
 	}
 	fmt.Fprintf(&b, "\n%s: %s\n", s.Result, s.totals())
 	_, err := io.WriteString(w, b.String())
@@ -112,7 +115,9 @@ func (s summary) strays() []report {
 	for _, r := range s.Objects {
 		known[r.ID] = true
 	}
-	return slices.DeleteFunc(slices.Clone(s.Objects), func(r report) bool { return known[r.Source] })
+	out := slices.DeleteFunc(slices.Clone(s.Objects), func(r report) bool { return known[r.Source] })
+	slices.SortStableFunc(out, func(a, b report) int { return strings.Compare(a.Source, b.Source) })
+	return out
 }
 
 func (r report) tree(b *strings.Builder, last bool) {

@@ -25,7 +25,7 @@ func detailed(a engine.Action, detail string) engine.Action {
 }
 
 func trackedAfter(notes ...engine.Progress) *tracker {
-	t := newTracker()
+	t := newTracker(nil)
 	for _, p := range notes {
 		t.note(p)
 	}
@@ -42,7 +42,7 @@ func TestTree(t *testing.T) {
 		want   string
 	}{
 		{
-			name: "an empty cluster", result: resultReady, of: newTracker(),
+			name: "an empty cluster", result: resultReady, of: newTracker(nil),
 			want: "\nready: 0 created, 0 failed\n",
 		},
 		{
@@ -112,7 +112,7 @@ failed: 0 created, 0 failed
 		},
 		{
 			name: "interrupted before the first pass", result: resultInterrupted,
-			of:   func() *tracker { t := newTracker(); t.expect(repo); return t }(),
+			of:   func() *tracker { t := newTracker(nil); t.expect(repo); return t }(),
 			want: "GitRepository/apps/repo  Working\n\ninterrupted: 0 created, 0 failed\n",
 		},
 	}
@@ -206,7 +206,7 @@ func TestPrintTurnsTheResultIntoAnExitCode(t *testing.T) {
 			t.Run(result+" as "+output, func(t *testing.T) {
 				t.Parallel()
 				var b strings.Builder
-				err := summarise(newTracker(), result).print(&b, output)
+				err := summarise(newTracker(nil), result).print(&b, output)
 				if got := exitCode(t.Context(), err); got != code {
 					t.Errorf("exit code is %d, want %d (%v)", got, code, err)
 				}
@@ -216,7 +216,7 @@ func TestPrintTurnsTheResultIntoAnExitCode(t *testing.T) {
 				if output == "text" && !strings.Contains(b.String(), result+": ") {
 					t.Errorf("no result in %q", b.String())
 				}
-				if err := summarise(newTracker(), result).print(broken{}, output); !errors.Is(err, errBroken) {
+				if err := summarise(newTracker(nil), result).print(broken{}, output); !errors.Is(err, errBroken) {
 					t.Errorf("error is %v, want %v", err, errBroken)
 				}
 			})

@@ -17,7 +17,8 @@ const attempts = 3
 // tracker knows how far a one-shot run has come. It is pure: it is told what
 // happened and says whether that was all.
 type tracker struct {
-	objects map[string]*tracked
+	objects    map[string]*tracked
+	namespaces []string // work is done in these only; everywhere when empty
 }
 
 // tracked is what is known of one source or Kustomization.
@@ -28,7 +29,9 @@ type tracked struct {
 	actions []engine.Action // of all passes
 }
 
-func newTracker() *tracker { return &tracker{objects: map[string]*tracked{}} }
+func newTracker(namespaces []string) *tracker {
+	return &tracker{objects: map[string]*tracked{}, namespaces: namespaces}
+}
 
 // expect adds an object that has to come to an end too.
 func (t *tracker) expect(id string) *tracked {
@@ -48,14 +51,18 @@ func (t *tracker) note(p engine.Progress) {
 	o.seen, o.last = true, p
 	o.actions = append(o.actions, p.Outcome.Actions...)
 	for _, a := range p.Outcome.Actions {
-		if brings(a) {
+		if t.brings(a) {
 			t.expect(a.Key.String())
 		}
 	}
 }
 
-// brings tells whether an action made another object of our own kinds.
-func brings(a engine.Action) bool {
+// brings tells whether an action made another object of our own kinds, in a
+// namespace that is worked on.
+func (t *tracker) brings(a engine.Action) bool {
+	if len(t.namespaces) > 0 && !slices.Contains(t.namespaces, a.Key.Namespace) {
+		return false
+	}
 	kind := a.Key.GroupKind.Kind
 	return a.Verb == string(apply.Created) && (kind == kustomizev1.KustomizationKind && a.Key.GroupKind.Group == kustomizev1.GroupVersion.Group || kind == "GitRepository")
 }
@@ -72,19 +79,28 @@ const (
 )
 
 // state judges one object.
-func (t *tracker) state(id string) state { return t.follow(id, map[string]bool{}) }
+func (t *tracker) state(id string) state { return t.follow(id, map[string]state{}) }
 
-func (t *tracker) follow(id string, seen map[string]bool) state {
-	o := t.objects[id]
+// follow judges an object and what it waits for. known are the objects judged
+// already; one that is being judged counts as held, since it waits for itself.
+func (t *tracker) follow(id string, known map[string]state) state {
+	if s, ok := known[id]; ok {
+		return s
+	}
+	known[id] = held
+	known[id] = t.judge(t.objects[id], known)
+	return known[id]
+}
+
+func (t *tracker) judge(o *tracked, known map[string]state) state {
 	switch {
-	case o == nil || seen[id]:
+	case o == nil:
 		return held // nobody will bring it
 	case !o.seen:
 		return working
 	case o.last.Suspended:
 		return suspended
 	}
-	seen[id] = true
 	switch out := o.last.Outcome; out.Next {
 	case engine.Done:
 		return t.upToDate(o)
@@ -96,7 +112,7 @@ func (t *tracker) follow(id string, seen map[string]bool) state {
 		}
 		return working
 	default:
-		return t.waiting(out, seen)
+		return t.waiting(out, known)
 	}
 }
 
@@ -109,13 +125,13 @@ func (t *tracker) upToDate(o *tracked) state {
 	return ready
 }
 
-func (t *tracker) waiting(out engine.Outcome, seen map[string]bool) state {
+func (t *tracker) waiting(out engine.Outcome, known map[string]state) state {
 	switch out.Reason {
 	case meta.ProgressingReason:
 		return working
 	case kustomizev1.DependencyNotReadyReason, kustomizev1.ArtifactFailedReason:
 		for _, id := range out.On {
-			if s := t.follow(id, maps.Clone(seen)); s == failed || s == held {
+			if s := t.follow(id, known); s == failed || s == held {
 				return held
 			}
 		}
@@ -127,19 +143,14 @@ func (t *tracker) waiting(out engine.Outcome, seen map[string]bool) state {
 
 // done tells whether every object has come to an end.
 func (t *tracker) done() bool {
-	for id := range t.objects {
-		if t.state(id) == working {
-			return false
-		}
-	}
-	return true
+	return t.counts()[working] == 0
 }
 
 // counts is how many objects are in each state.
 func (t *tracker) counts() map[state]int {
-	out := map[state]int{}
+	out, known := map[state]int{}, map[string]state{}
 	for id := range t.objects {
-		out[t.state(id)]++
+		out[t.follow(id, known)]++
 	}
 	return out
 }

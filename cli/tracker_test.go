@@ -218,7 +218,7 @@ func TestTracker(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			tr := newTracker()
+			tr := newTracker(nil)
 			for _, id := range test.expect {
 				tr.expect(id)
 			}
@@ -254,7 +254,7 @@ func wantStates(t *testing.T, tr *tracker, want map[string]state) {
 
 func TestTrackerStateOfWhatNobodyKnows(t *testing.T) {
 	t.Parallel()
-	if got := newTracker().state(unit("a")); got != held {
+	if got := newTracker(nil).state(unit("a")); got != held {
 		t.Errorf("state is %s, want %s", got, held)
 	}
 }
@@ -278,7 +278,7 @@ func TestTrackerExpectsWhatItsObjectsBring(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			tr := newTracker()
+			tr := newTracker(nil)
 			p := endOf(unit("parent"), readyAt(""))
 			p.Outcome.Actions = []engine.Action{test.action}
 			tr.note(p)
@@ -296,7 +296,7 @@ func TestTrackerExpectsWhatItsObjectsBring(t *testing.T) {
 
 func TestTrackerKeepsTheActionsOfAllPasses(t *testing.T) {
 	t.Parallel()
-	tr := newTracker()
+	tr := newTracker(nil)
 	for n, verb := range []string{"created", "configured"} {
 		p := endOf(unit("a"), readyAt(fmt.Sprint(n)))
 		p.Outcome.Actions = []engine.Action{did(verb, key("", "ConfigMap", "apps", "c"))}
@@ -310,7 +310,7 @@ func TestTrackerKeepsTheActionsOfAllPasses(t *testing.T) {
 
 func TestTrackerSortsItsObjects(t *testing.T) {
 	t.Parallel()
-	tr := newTracker()
+	tr := newTracker(nil)
 	for _, id := range []string{unit("b"), repo, unit("a")} {
 		tr.expect(id)
 	}
@@ -320,5 +320,43 @@ func TestTrackerSortsItsObjects(t *testing.T) {
 	}
 	if want := []string{repo, unit("a"), unit("b")}; !slices.Equal(got, want) {
 		t.Errorf("order is %v, want %v", got, want)
+	}
+}
+
+func TestManyWaitsAreJudgedOnce(t *testing.T) {
+	t.Parallel()
+	// Each unit waits for all before it: without memory that is 2^60 steps.
+	tr := newTracker(nil)
+	id := func(n int) types.NamespacedName {
+		return types.NamespacedName{Namespace: "apps", Name: fmt.Sprintf("u%02d", n)}
+	}
+	var before []string
+	for n := range 60 {
+		out := engine.Outcome{Next: engine.Wait, Reason: kustomizev1.DependencyNotReadyReason, On: before}
+		if n == 0 {
+			out = engine.Outcome{Next: engine.Stall}
+		}
+		tr.note(engine.Progress{Kind: kustomizev1.KustomizationKind, Name: id(n), Outcome: out})
+		before = append(slices.Clone(before), "Kustomization/"+id(n).String())
+	}
+	if got := tr.counts(); got[failed] != 1 || got[held] != 59 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestChildrenElsewhereAreNotExpected(t *testing.T) {
+	t.Parallel()
+	tr := newTracker([]string{"apps"})
+	child := func(ns string) engine.Action {
+		key := kube.Key{ObjMetadata: object.ObjMetadata{Namespace: ns, Name: "child", GroupKind: kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind).GroupKind()}, Version: "v1"}
+		return engine.Action{Key: key, Verb: "created"}
+	}
+	tr.note(engine.Progress{Kind: kustomizev1.KustomizationKind, Name: types.NamespacedName{Namespace: "apps", Name: "parent"}, Outcome: engine.Outcome{Actions: []engine.Action{child("elsewhere")}}})
+	if !tr.done() {
+		t.Error("a child in a namespace that nobody works on is waited for")
+	}
+	tr.note(engine.Progress{Kind: kustomizev1.KustomizationKind, Name: types.NamespacedName{Namespace: "apps", Name: "parent"}, Outcome: engine.Outcome{Actions: []engine.Action{child("apps")}}})
+	if tr.done() {
+		t.Error("a child is not waited for")
 	}
 }

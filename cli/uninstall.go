@@ -14,13 +14,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumb-gitops/plumb/api/crds"
+	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
 type uninstallFlags struct {
-	namespace string
-	keepCRDs  bool
-	yes       bool
+	namespace      string
+	leaseNamespace string
+	keepCRDs       bool
+	yes            bool
 }
 
 func newUninstall(g *global) *cobra.Command {
@@ -40,6 +42,7 @@ source and Kustomization. What these applied stays in the cluster as it is.`,
 		},
 	}
 	cmd.Flags().StringVar(&f.namespace, "namespace", "flux-system", "namespace that Plumb runs in")
+	cmd.Flags().StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that a running Plumb holds")
 	cmd.Flags().BoolVar(&f.keepCRDs, "keep-crds", false, "keep the definitions, and with them all sources and Kustomizations")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "really do it")
 	return cmd
@@ -48,6 +51,9 @@ source and Kustomization. What these applied stays in the cluster as it is.`,
 func uninstall(ctx context.Context, g *global, f uninstallFlags) error {
 	cluster, err := g.connect()
 	if err != nil {
+		return err
+	}
+	if err := f.noOtherEngine(ctx, cluster); err != nil {
 		return err
 	}
 	// The engine first: while it runs it would take the deletion of a
@@ -78,6 +84,20 @@ func uninstall(ctx context.Context, g *global, f uninstallFlags) error {
 		}
 	}
 	return nil
+}
+
+// noOtherEngine refuses while an engine that is not the Deployment's holds the
+// lease: it would take the deletion of a Kustomization for a wish to prune.
+func (f *uninstallFlags) noOtherEngine(ctx context.Context, cluster *kube.Cluster) error {
+	deployed, err := exists(ctx, cluster, kube.KeyOf(deployment(f.namespace, "")[3]))
+	if err != nil || deployed {
+		return err
+	}
+	holder, err := leaseHolder(ctx, cluster, engine.Election{Namespace: f.leaseNamespace, Name: leaseName})
+	if err == nil && holder != "" {
+		err = fmt.Errorf("a Plumb that runs elsewhere has the cluster's lease: %s; stop it first", holder)
+	}
+	return err
 }
 
 // releaseAll takes the finalizers off our objects: nobody is left to honour them.

@@ -67,14 +67,18 @@ func (u *unit) quietUntil(out Outcome) time.Time {
 }
 
 // due is in how long the unit has to be looked at by the clock; zero for never.
+// A moment that has passed meanwhile is due now.
 func (u *unit) due(now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	next := u.verifyAt
-	for _, t := range []time.Time{u.retryAt, u.deadline} {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) && t.After(now) {
-			next = t
-		}
+	var next time.Time
+	switch {
+	case u.out.Next == Retry:
+		next = u.retryAt
+	case u.out.Health:
+		next = u.deadline
+	case u.out.Ready() || u.verifyAt.After(now):
+		next = u.verifyAt
 	}
 	if next.IsZero() {
 		return 0

@@ -87,13 +87,14 @@ func TestDue(t *testing.T) {
 	}{
 		{"nothing to come", &unit{}, 0},
 		{"a verification", &unit{verifyAt: in(time.Hour)}, time.Hour},
-		{"another attempt", &unit{retryAt: in(time.Minute)}, time.Minute},
-		{"the end of a wait", &unit{deadline: in(time.Minute)}, time.Minute},
-		{"an attempt before the verification", &unit{verifyAt: in(time.Hour), retryAt: in(time.Minute)}, time.Minute},
-		{"a verification before the attempt", &unit{verifyAt: in(time.Minute), retryAt: in(time.Hour)}, time.Minute},
-		{"the first of all three", &unit{verifyAt: in(time.Hour), retryAt: in(time.Minute), deadline: in(time.Second)}, time.Second},
 		{"a verification that is late comes at once", &unit{verifyAt: in(-time.Hour)}, time.Millisecond},
-		{"a verification now comes at once", &unit{verifyAt: noon}, time.Millisecond},
+		{"another attempt", &unit{out: Outcome{Next: Retry}, retryAt: in(time.Minute), verifyAt: in(time.Hour)}, time.Minute},
+		{"an attempt whose time passed while the status was written", &unit{out: Outcome{Next: Retry}, retryAt: in(-time.Second)}, time.Millisecond},
+		{"the end of a wait", &unit{out: Outcome{Next: Wait, Health: true}, deadline: in(time.Minute), verifyAt: in(time.Hour)}, time.Minute},
+		{"the end of a wait that has passed meanwhile", &unit{out: Outcome{Next: Wait, Health: true}, deadline: in(-time.Second)}, time.Millisecond},
+		{"a wait that has failed is woken by events only", &unit{out: Outcome{Next: Wait}, deadline: in(-time.Second), verifyAt: in(-time.Second)}, 0},
+		{"a stalled unit is looked at again in time", &unit{out: Outcome{Next: Stall}, verifyAt: in(time.Hour)}, time.Hour},
+		{"a stalled unit is not looked at over and over", &unit{out: Outcome{Next: Stall}, verifyAt: in(-time.Hour)}, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
