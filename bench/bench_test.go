@@ -1,4 +1,5 @@
-// Package bench measures Plumb on a development cluster. Each figure is a count
+//go:build bench
+
 // or a ratio within one run, printed as one line of JSON; run it by `make bench`.
 package bench
 
@@ -18,13 +19,7 @@ import (
 	"github.com/plumb-gitops/plumb/internal/scenario"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv("PLUMB_BENCH") == "" {
-		fmt.Println("benchmarks run by `make bench`")
-		return
-	}
-	scenario.Main(m)
-}
+func TestMain(m *testing.M) { scenario.Main(m) }
 
 // print writes one case.
 func print(name string, figures map[string]any) {

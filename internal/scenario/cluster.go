@@ -104,6 +104,15 @@ func Root() string {
 // Binary is the path of a built program; `make test` builds them.
 func Binary(name string) string { return filepath.Join(Root(), "bin", name) }
 
+// Plumb is the binary under test: PLUMB_TEST_BINARY, else the test build with its
+// crash points.
+func Plumb() string {
+	if file := os.Getenv("PLUMB_TEST_BINARY"); file != "" {
+		return file
+	}
+	return Binary("plumb-test")
+}
+
 // As writes a kubeconfig that acts as an administrator of another name, so that
 // the audit log tells whose requests are whose.
 func (c *Cluster) As(tb testing.TB, user, file string) {

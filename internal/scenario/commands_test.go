@@ -22,7 +22,7 @@ import (
 // plumb runs a command against a cluster and returns what it said.
 func plumb(t *testing.T, kubeconfig string, wantCode int, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), scenario.Binary("plumb-test"), append(args, "--kubeconfig", kubeconfig)...)
+	cmd := exec.CommandContext(t.Context(), scenario.Plumb(), append(args, "--kubeconfig", kubeconfig)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	_ = cmd.Run() // the exit code tells

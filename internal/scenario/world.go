@@ -82,7 +82,7 @@ var installOnce sync.Once
 func (w *World) install() {
 	w.tb.Helper()
 	installOnce.Do(func() {
-		out, err := exec.Command(Binary("plumb-test"), "install", "--crds-only", "--kubeconfig", w.Kubeconfig).CombinedOutput()
+		out, err := exec.Command(Plumb(), "install", "--crds-only", "--kubeconfig", w.Kubeconfig).CombinedOutput()
 		if err != nil {
 			w.tb.Fatalf("plumb install: %v\n%s", err, out)
 		}
@@ -218,7 +218,7 @@ func (w *World) StartWith(env []string, args ...string) {
 		"run", "--kubeconfig", w.config, "--storage-path", w.storage, "--leader-elect=false", "--metrics-addr", "127.0.0.1:0",
 		"--health-addr", "127.0.0.1:0", "--watch-namespace", w.NS, "--log-format", "text", "--allow-file-urls",
 	}, args...)
-	cmd := exec.Command(Binary("plumb-test"), args...)
+	cmd := exec.Command(Plumb(), args...)
 	cmd.Env = append(os.Environ(), env...)
 	sink := &locked{mu: &w.logMu, to: &w.log}
 	cmd.Stdout, cmd.Stderr = sink, sink
@@ -294,7 +294,7 @@ func (w *World) Once(args ...string) (stdout, stderr string, code int) {
 }
 
 func (w *World) onceCommand(args ...string) *exec.Cmd {
-	return exec.CommandContext(w.tb.Context(), Binary("plumb-test"), append([]string{
+	return exec.CommandContext(w.tb.Context(), Plumb(), append([]string{
 		"reconcile", "--once", "--kubeconfig", w.config, "--storage-path", w.storage, "--watch-namespace", w.NS, "--lease-namespace", w.NS,
 	}, args...)...)
 }
