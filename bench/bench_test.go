@@ -1,6 +1,5 @@
 //go:build bench
 
-// or a ratio within one run, printed as one line of JSON; run it by `make bench`.
 package bench
 
 import (
