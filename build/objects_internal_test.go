@@ -91,8 +91,8 @@ func TestFieldsOfKustomizationsAreKnown(t *testing.T) {
 		"HelmChartInflationGenerator", "GeneratorOptions", "Configurations", "Generators", "Transformers", "Validators", "BuildMetadata",
 	}
 	kustomization := reflect.TypeFor[types.Kustomization]()
-	for i := range kustomization.NumField() {
-		if name := kustomization.Field(i).Name; !slices.Contains(known, name) {
+	for field := range kustomization.Fields() {
+		if name := field.Name; !slices.Contains(known, name) {
 			t.Errorf("the field %s is new: if it is a path, add it to references; add it here", name)
 		}
 	}

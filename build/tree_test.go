@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 	"testing"
@@ -33,9 +34,7 @@ func (l linked) Stat(name string) (source.Entry, error) {
 
 func (l linked) List(name string) ([]source.Entry, error) {
 	with := source.MemoryTree{}
-	for file, content := range l.MemoryTree {
-		with[file] = content
-	}
+	maps.Copy(with, l.MemoryTree)
 	for link := range l.links {
 		with[link] = ""
 	}
@@ -245,8 +244,7 @@ func TestBrokenTreeIsNotTakenForItsContent(t *testing.T) {
 			if !errors.Is(err, errDisk) {
 				t.Fatalf("got error %v", err)
 			}
-			var content *build.Error
-			if errors.As(err, &content) {
+			if _, ok := errors.AsType[*build.Error](err); ok {
 				t.Errorf("%v is said to be an error in the content", err)
 			}
 			if result.Reads.Unchanged(files) {

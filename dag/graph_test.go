@@ -17,7 +17,7 @@ import (
 // parse reads "a:b,c d:" as a depends on b and c, d on nothing.
 func parse(text string) *dag.Graph[string] {
 	g := dag.New(cmp.Compare[string])
-	for _, field := range strings.Fields(text) {
+	for field := range strings.FieldsSeq(text) {
 		node, deps, _ := strings.Cut(field, ":")
 		g.Set(node, strings.FieldsFunc(deps, func(r rune) bool { return r == ',' })...)
 	}

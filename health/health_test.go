@@ -32,7 +32,7 @@ func samples(t testing.TB) []sample {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, doc := range bytes.Split(data, []byte("\n---\n")) {
+		for doc := range bytes.SplitSeq(data, []byte("\n---\n")) {
 			var s sample
 			if err := yaml.UnmarshalStrict(doc, &s); err != nil {
 				t.Fatalf("%s: %v\n%s", file, err, doc)

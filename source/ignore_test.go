@@ -42,7 +42,8 @@ func memory(names ...string) MemoryTree {
 	return m
 }
 
-func ptr(s string) *string { return &s }
+//go:fix inline
+func ptr(s string) *string { return new(s) }
 
 func TestIgnored(t *testing.T) {
 	t.Parallel()
@@ -57,23 +58,23 @@ func TestIgnored(t *testing.T) {
 				"codeship-services.yml", "codeship-steps.yml", "deep/.goreleaser.yml", ".sops.yaml", "deep/.sops.yaml", ".flux.yaml", "movie.flv", "movie.wmv", "a.gif", "a.jpeg", "a.zip"),
 			want: "a.yaml x.tar x/y.JPG",
 		},
-		"spec adds to the default list": {memory("a.yaml", "a.md", "a.png"), ptr("*.md"), "a.yaml"},
-		"spec brings back":              {memory("a.yaml", "a.png", ".gitignore"), ptr("!*.png\n!.gitignore"), ".gitignore a.png a.yaml"},
-		"empty spec":                    {memory("a.yaml", "a.png"), ptr(""), "a.yaml"},
-		"comments and blanks":           {memory("a", "#a", " "), ptr("# all\n\n   \n\\#a\n"), "  a"},
-		"carriage returns":              {memory("a", "b"), ptr("a\r\n"), "b"},
+		"spec adds to the default list": {memory("a.yaml", "a.md", "a.png"), new("*.md"), "a.yaml"},
+		"spec brings back":              {memory("a.yaml", "a.png", ".gitignore"), new("!*.png\n!.gitignore"), ".gitignore a.png a.yaml"},
+		"empty spec":                    {memory("a.yaml", "a.png"), new(""), "a.yaml"},
+		"comments and blanks":           {memory("a", "#a", " "), new("# all\n\n   \n\\#a\n"), "  a"},
+		"carriage returns":              {memory("a", "b"), new("a\r\n"), "b"},
 		"file in the root":              {memory(".sourceignore=*.md\n!keep.png", "a.md", "x/b.md", "keep.png", "other.png", "c"), nil, ".sourceignore c keep.png"},
 		"file in a folder":              {memory("x/.sourceignore=/a\n*.md", "a", "x/a", "x/y/a", "x/y/b.md", "b.md"), nil, "a b.md x/.sourceignore x/y/a"},
 		"deeper files win":              {memory(".sourceignore=*.md", "x/.sourceignore=!keep.md", "keep.md", "x/keep.md", "x/other.md"), nil, ".sourceignore x/.sourceignore x/keep.md"},
-		"spec wins over files":          {memory("x/.sourceignore=a\n!b", "x/a", "x/b"), ptr("!x/a\nx/b"), "x/.sourceignore x/a"},
-		"all but one folder":            {memory("a", "deploy/a.yaml", "deploy/x/b.md", "other/deploy/c"), ptr("/*\n!/deploy\n/deploy/**/*.md"), "deploy/a.yaml"},
-		"all but a folder's folder":     {memory("a", "apps/prod/x", "apps/dev/x", "other/prod/x"), ptr("/*\n!/apps/prod"), "apps/prod/x"},
-		"all but files of a kind":       {memory("a.txt", "x/a.yaml", "x/a.txt", "y/a.txt"), ptr("*\n!*.yaml"), "x/a.yaml"},
-		"a file in an excluded folder":  {memory("x/a", "x/b", "y/a"), ptr("x/\n!x/a"), "x/a y/a"},
+		"spec wins over files":          {memory("x/.sourceignore=a\n!b", "x/a", "x/b"), new("!x/a\nx/b"), "x/.sourceignore x/a"},
+		"all but one folder":            {memory("a", "deploy/a.yaml", "deploy/x/b.md", "other/deploy/c"), new("/*\n!/deploy\n/deploy/**/*.md"), "deploy/a.yaml"},
+		"all but a folder's folder":     {memory("a", "apps/prod/x", "apps/dev/x", "other/prod/x"), new("/*\n!/apps/prod"), "apps/prod/x"},
+		"all but files of a kind":       {memory("a.txt", "x/a.yaml", "x/a.txt", "y/a.txt"), new("*\n!*.yaml"), "x/a.yaml"},
+		"a file in an excluded folder":  {memory("x/a", "x/b", "y/a"), new("x/\n!x/a"), "x/a y/a"},
 		"a file of an excluded folder":  {memory(".sourceignore=x/", "x/.sourceignore=!a", "x/a"), nil, ".sourceignore"},
-		"folders only":                  {memory("x/a", "y"), ptr("x/\ny/"), "y"},
-		"a pattern that makes no sense": {memory("a", "[", "a[b"), ptr("[\na[b\n!["), "[ a a[b"},
-		"everything":                    {memory("a", "x/b"), ptr("*"), ""},
+		"folders only":                  {memory("x/a", "y"), new("x/\ny/"), "y"},
+		"a pattern that makes no sense": {memory("a", "[", "a[b"), new("[\na[b\n!["), "[ a a[b"},
+		"everything":                    {memory("a", "x/b"), new("*"), ""},
 		"a folder of that name":         {memory(".sourceignore/a", "b.md"), nil, ".sourceignore/a b.md"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +112,7 @@ func wantAgreement(t testing.TB, tree MemoryTree, seen Tree) {
 
 func TestExcludedFileSaysWhy(t *testing.T) {
 	t.Parallel()
-	seen, err := Ignored(memory("x/a.md"), ptr("*.md"))
+	seen, err := Ignored(memory("x/a.md"), new("*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func (l lookedAt) List(name string) ([]Entry, error) {
 func TestOnlyFoldersThatAreAskedForAreListed(t *testing.T) {
 	t.Parallel()
 	l := lookedAt{memory("deploy/a", "src/x/y/z", "docs/a"), map[string]int{}}
-	seen, err := Ignored(l, ptr("/*\n!/deploy"))
+	seen, err := Ignored(l, new("/*\n!/deploy"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +169,8 @@ func TestDigestOfWhatIsSeen(t *testing.T) {
 	base := digest(memory("x/a=1", "b=2"), nil)
 	for name, same := range map[string]string{
 		"excluded file":          digest(memory("x/a=1", "b=2", "x/c.png=3"), nil),
-		"excluded by spec":       digest(memory("x/a=1", "b=2", "x/c=3"), ptr("c")),
-		"the folder's own rules": digest(memory("x/a=1", "b=2", "y.md=3"), ptr("*.md")),
+		"excluded by spec":       digest(memory("x/a=1", "b=2", "x/c=3"), new("c")),
+		"the folder's own rules": digest(memory("x/a=1", "b=2", "y.md=3"), new("*.md")),
 	} {
 		if same != base {
 			t.Errorf("%s: the digest differs though the same is seen", name)
@@ -181,7 +182,7 @@ func TestDigestOfWhatIsSeen(t *testing.T) {
 		"further file":   digest(memory("x/a=1", "b=2", "c=3"), nil),
 		"fewer files":    digest(memory("x/a=1"), nil),
 		"moved":          digest(memory("y/a=1", "b=2"), nil),
-		"hidden by spec": digest(memory("x/a=1", "b=2"), ptr("/x/a")),
+		"hidden by spec": digest(memory("x/a=1", "b=2"), new("/x/a")),
 		"ignore file":    digest(memory("x/a=1", "b=2", "x/.sourceignore="), nil),
 	} {
 		if other == base {

@@ -52,8 +52,7 @@ func (r *Repository) Git(input []byte, args ...string) (string, error) {
 	cmd.Env = environment(r.dir)
 	cmd.Stdin = bytes.NewReader(input)
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(exit.Stderr))
 	}
 	if err != nil {

@@ -122,7 +122,7 @@ func TestSSH(t *testing.T) {
 	repo := testgit.New(t)
 	repo.Commit(testgit.File("name", "x"))
 	url, identity, known := repo.SSH()
-	host := strings.Split(strings.Split(url, "@")[1], "/")[0]
+	host, _, _ := strings.Cut(strings.Split(url, "@")[1], "/")
 	stranger, strangerKey := newKey(t, "")
 	locked := lock(t, identity, secret)
 	good := Auth{Identity: identity, KnownHosts: known}

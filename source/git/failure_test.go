@@ -101,17 +101,17 @@ var troubles = map[string]func(*testing.T, *lifetime){
 	"a deleted branch": func(t *testing.T, l *lifetime) {
 		l.Run("branch", "dev", "main")
 		l.DeleteBranch("main")
-		l.wantError(t, "branch main not found; the repository has dev")
+		_ = l.wantError(t, "branch main not found; the repository has dev")
 	},
 	"a repository that lost all branches": func(t *testing.T, l *lifetime) {
 		l.DeleteBranch("main")
-		l.wantError(t, "the repository has no commits: push one")
+		_ = l.wantError(t, "the repository has no commits: push one")
 	},
 	"a repository that is gone": func(t *testing.T, l *lifetime) {
 		if err := os.Rename(l.Dir(), l.Dir()+".away"); err != nil {
 			t.Fatal(err)
 		}
-		l.wantError(t, "repository not found, or not visible with these credentials: check spec.url and spec.secretRef")
+		_ = l.wantError(t, "repository not found, or not visible with these credentials: check spec.url and spec.secretRef")
 		if err := os.Rename(l.Dir()+".away", l.Dir()); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ var troubles = map[string]func(*testing.T, *lifetime){
 	"a connection that breaks off": func(t *testing.T, l *lifetime) {
 		l.Commit(testgit.File("name", strings.Repeat("new", 100)))
 		l.cut.Store(150)
-		l.wantError(t, "the connection broke off")
+		_ = l.wantError(t, "the connection broke off")
 		l.cut.Store(0)
 	},
 	"a full disk": func(t *testing.T, l *lifetime) {
@@ -134,7 +134,7 @@ var troubles = map[string]func(*testing.T, *lifetime){
 		gen := l.store.repository(l.spec.URL).newest()
 		for _, room := range []int64{0, 20, 200} {
 			gen.disk = fullAfter(room)
-			l.wantError(t, "keep what was fetched: no space left on device: the last revision that was fetched stays in use; make room below --storage-path")
+			_ = l.wantError(t, "keep what was fetched: no space left on device: the last revision that was fetched stays in use; make room below --storage-path")
 		}
 		wantNoLeftovers(t, l.store)
 		gen.disk = l.store.disk

@@ -48,8 +48,7 @@ func (s *Store) dialSSH(address string, u *url.URL, a Auth) (func(context.Contex
 // signerOf parses the private key. The parser's errors say nothing of its content.
 func signerOf(a Auth) (ssh.Signer, error) {
 	signer, err := ssh.ParsePrivateKey(a.Identity)
-	var missing *ssh.PassphraseMissingError
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {
 		if a.IdentityPassword == "" {
 			return nil, errors.New("the private key in identity has a passphrase: put it into the key password")
 		}

@@ -145,7 +145,7 @@ func TestDigestNamesTheContentThatIsSeen(t *testing.T) {
 		seen[step.name] = snapshot.Digest
 	}
 	all := ""
-	withImages := mustFetch(t, s, Spec{URL: url, Ref: Ref{Branch: "main"}, Ignore: ptr("!*.png")})
+	withImages := mustFetch(t, s, Spec{URL: url, Ref: Ref{Branch: "main"}, Ignore: new("!*.png")})
 	if entries, err := withImages.Tree.List("app"); err != nil || len(entries) != 2 {
 		t.Errorf("%v, %v", entries, err)
 	}
@@ -157,7 +157,8 @@ func TestDigestNamesTheContentThatIsSeen(t *testing.T) {
 	}
 }
 
-func ptr(s string) *string { return &s }
+//go:fix inline
+func ptr(s string) *string { return new(s) }
 
 func TestTreeIsReadWhileOthersFetch(t *testing.T) {
 	t.Parallel()
