@@ -43,7 +43,6 @@ func memory(names ...string) MemoryTree {
 }
 
 //go:fix inline
-func ptr(s string) *string { return new(s) }
 
 func TestIgnored(t *testing.T) {
 	t.Parallel()

@@ -378,5 +378,6 @@ func (w *World) Settle() {
 	w.NotReady(w.Unit(name), "ArtifactFailed")
 	w.EventWith(w.Unit(name), "ArtifactFailed", "not found")
 	w.Delete(w.Unit(name))
+	w.EventWith(w.Unit(name), "ReconciliationSucceeded", "Deleted")
 	w.Gone(w.Unit(name))
 }

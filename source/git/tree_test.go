@@ -158,7 +158,6 @@ func TestDigestNamesTheContentThatIsSeen(t *testing.T) {
 }
 
 //go:fix inline
-func ptr(s string) *string { return new(s) }
 
 func TestTreeIsReadWhileOthersFetch(t *testing.T) {
 	t.Parallel()
