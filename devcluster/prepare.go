@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -31,7 +32,9 @@ type ports struct{ etcd, peer, api, controllers, scheduler, kwok int }
 func (p ports) address(port int) string            { return fmt.Sprintf("127.0.0.1:%d", port) }
 func (p ports) url(scheme string, port int) string { return scheme + "://" + p.address(port) }
 
-// freePorts asks the kernel for ports, all at once, so that they differ.
+// freePorts holds all ports at once, so that they differ. They lie below those
+// that the kernel gives to outgoing connections (ip(7), ip_local_port_range): the
+// first components open hundreds before the last one listens.
 func freePorts() (p ports, err error) {
 	var listeners []net.Listener
 	defer func() {
@@ -40,7 +43,7 @@ func freePorts() (p ports, err error) {
 		}
 	}()
 	for _, port := range []*int{&p.etcd, &p.peer, &p.api, &p.controllers, &p.scheduler, &p.kwok} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listenLow()
 		if err != nil {
 			return p, err
 		}
@@ -50,12 +53,30 @@ func freePorts() (p ports, err error) {
 	return p, nil
 }
 
+// listenLow listens on a port chosen by chance, so that clusters that start at
+// the same time seldom choose alike.
+func listenLow() (l net.Listener, err error) {
+	const lowest, count, attempts = 10000, 20000, 100
+	for range attempts {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+mathrand.IntN(count))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("no free port from %d to %d: %w", lowest, lowest+count-1, err)
+}
+
 func (c *cluster) path(name string) string { return filepath.Join(c.dir, name) }
 
 func kubeconfigFile(dir string) string { return filepath.Join(dir, "kubeconfig") }
 
 // prepare writes the files that the components read.
 func (c *cluster) prepare() (err error) {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return err
+	}
+	if err := writeProcesses(c.dir, nil); err != nil { // the folder is ours before anything else is in it
+		return err
+	}
 	for _, dir := range []string{"logs", "pki", "etcd"} {
 		if err := os.MkdirAll(c.path(dir), 0o700); err != nil {
 			return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -34,6 +33,7 @@ func start(dir, name string, ended func(), args ...string) (process, error) {
 	defer func() { _ = log.Close() }() // the child has its own handle
 	cmd := exec.Command(self, append([]string{name}, args...)...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, dir
+	cmd.Env = environment(dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return process{}, fmt.Errorf("start %s: %w", name, err)
@@ -43,6 +43,12 @@ func start(dir, name string, ended func(), args ...string) (process, error) {
 		ended()
 	}()
 	return process{Name: name, PID: cmd.Process.Pid, Started: startTime(cmd.Process.Pid)}, nil
+}
+
+// environment keeps the caller's settings out: etcd would take any ETCD_ variable
+// for a flag, and KWOK reads a configuration below the home folder.
+func environment(home string) []string {
+	return []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
 }
 
 func logFile(dir, name string) string { return filepath.Join(dir, "logs", name+".log") }
@@ -66,22 +72,25 @@ func (p process) alive() bool { return p.Started != "" && startTime(p.PID) == p.
 
 // stop ends a process: it is asked first, and killed when it takes too long.
 func (p process) stop(grace time.Duration) error {
+	handle, err := os.FindProcess(p.PID)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = handle.Release() }()
+	// The handle is taken first: it holds on to one process, so what is looked
+	// at here is what gets the signals, whatever becomes of the number.
 	if !p.alive() {
 		return nil
 	}
-	if err := syscall.Kill(p.PID, syscall.SIGTERM); err != nil {
-		return ignoreGone(err)
+	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if err := handle.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("stop %s (pid %d): %w", p.Name, p.PID, err)
+		}
+		if p.gone(grace) {
+			return nil
+		}
 	}
-	if p.gone(grace) {
-		return nil
-	}
-	if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
-		return ignoreGone(err)
-	}
-	if !p.gone(grace) {
-		return fmt.Errorf("%s (pid %d) does not end", p.Name, p.PID)
-	}
-	return nil
+	return fmt.Errorf("%s (pid %d) does not end; see what holds it, then run down again", p.Name, p.PID)
 }
 
 // gone waits for the end of a process that may not be our child, for which the
@@ -93,64 +102,4 @@ func (p process) gone(within time.Duration) bool {
 		}
 	}
 	return !p.alive()
-}
-
-func ignoreGone(err error) error {
-	if errors.Is(err, syscall.ESRCH) {
-		return nil
-	}
-	return err
-}
-
-func pidsFile(dir string) string { return filepath.Join(dir, "pids") }
-
-func readProcesses(dir string) []process {
-	raw, err := os.ReadFile(pidsFile(dir))
-	if err != nil {
-		return nil
-	}
-	var out []process
-	if err := json.Unmarshal(raw, &out); err != nil {
-		return nil
-	}
-	return out
-}
-
-// writeProcesses stores what runs, after each start, so that a killed up leaves
-// nothing that down does not know of.
-func writeProcesses(dir string, all []process) error {
-	raw, err := json.Marshal(all)
-	if err != nil {
-		return err
-	}
-	temporary := pidsFile(dir) + ".new"
-	if err := os.WriteFile(temporary, raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, pidsFile(dir))
-}
-
-// down stops what runs in dir, the last started first, and removes the folder.
-func down(dir string, keepData bool) error {
-	all := readProcesses(dir)
-	var errs []error
-	for i := len(all) - 1; i >= 0; i-- {
-		errs = append(errs, all[i].stop(10*time.Second))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if !keepData {
-		return os.RemoveAll(dir)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if name := e.Name(); name != "etcd" && name != "pki" { // the keys that signed what etcd holds
-			errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -34,7 +34,11 @@ func up(ctx context.Context, o upOptions, say func(string, ...any)) (err error) 
 	if o.dir, err = filepath.Abs(o.dir); err != nil {
 		return err
 	}
-	if running(o.dir) {
+	all, err := readProcesses(o.dir)
+	if err != nil {
+		return err
+	}
+	if complete(all) {
 		say("a cluster runs in %s already: KUBECONFIG=%s", o.dir, kubeconfigFile(o.dir))
 		return nil
 	}
@@ -49,15 +53,15 @@ func up(ctx context.Context, o upOptions, say func(string, ...any)) (err error) 
 	c := &cluster{upOptions: o, say: say, ended: ended}
 	begun := time.Now()
 	if err := c.start(ctx); err != nil {
-		why := c.why()
-		return errors.Join(fmt.Errorf("%w%s", err, why), down(o.dir, statErr == nil))
+		err = fmt.Errorf("%w%s", err, c.lastWords(ctx)) // before down removes the logs
+		return errors.Join(err, down(o.dir, statErr == nil))
 	}
 	say("ready after %.1f s: export KUBECONFIG=%s", time.Since(begun).Seconds(), kubeconfigFile(o.dir))
 	return nil
 }
 
-func running(dir string) bool {
-	all := readProcesses(dir)
+// complete tells whether every component runs.
+func complete(all []process) bool {
 	for _, p := range all {
 		if !p.alive() {
 			return false
@@ -84,7 +88,7 @@ func (c *cluster) start(ctx context.Context) error {
 	} {
 		c.say("%s", step.what)
 		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.what, errors.Join(err, context.Cause(ctx)))
+			return fmt.Errorf("%s: %w", step.what, c.reason(ctx, err))
 		}
 	}
 	return nil
@@ -97,23 +101,66 @@ func (c *cluster) run(name string, args ...string) error {
 		return err
 	}
 	c.running = append(c.running, p)
-	return writeProcesses(c.dir, c.running)
+	if err := writeProcesses(c.dir, c.running); err != nil {
+		return errors.Join(err, p.stop(stopGrace)) // down would not know of it
+	}
+	return nil
 }
 
-// why tells what the first component that ended had to say.
-func (c *cluster) why() string {
-	for _, p := range c.running {
-		if p.alive() {
-			continue
-		}
-		raw, err := os.ReadFile(logFile(c.dir, p.Name))
-		if err != nil {
-			return ""
-		}
-		lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-		return fmt.Sprintf("\n%s ended; its last lines:\n%s", p.Name, strings.Join(lines[max(0, len(lines)-10):], "\n"))
+// reason is why a step failed: what ended the start tells more than the request
+// that was under way.
+func (c *cluster) reason(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return err
+	case errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("not ready within %s; a slow machine needs a longer --timeout", c.timeout)
+	case errors.Is(cause, context.Canceled):
+		return errors.New("interrupted")
+	default:
+		return cause
 	}
-	return ""
+}
+
+// lastWords are the last log lines of the components that a failed start may be
+// due to. Who interrupts a start needs none.
+func (c *cluster) lastWords(ctx context.Context) string {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return ""
+	}
+	var out strings.Builder
+	for _, p := range c.suspects() {
+		state := "still runs"
+		if !p.alive() {
+			state = "ended"
+		}
+		fmt.Fprintf(&out, "\n%s %s; its last lines:\n%s", p.Name, state, lastLines(logFile(c.dir, p.Name), 10))
+	}
+	return out.String()
+}
+
+// suspects are the components that ended. Where none did, they are what was
+// started last: the controllers come together, after etcd and the API server.
+func (c *cluster) suspects() []process {
+	var ended []process
+	for _, p := range c.running {
+		if !p.alive() {
+			ended = append(ended, p)
+		}
+	}
+	if len(ended) > 0 || len(c.running) == 0 {
+		return ended
+	}
+	return c.running[min(len(c.running)-1, 2):]
+}
+
+func lastLines(file string, n int) string {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 func (c *cluster) startEtcd(ctx context.Context) error {
@@ -140,6 +187,7 @@ func (c *cluster) startAPIServer(ctx context.Context) error {
 		"--authorization-mode=Node,RBAC", "--service-cluster-ip-range=10.96.0.0/12", "--allow-privileged=true",
 		"--endpoint-reconciler-type=none",
 		"--audit-policy-file=" + c.path("audit.yaml"), "--audit-log-path=" + c.path("audit.log"), "--audit-log-mode=blocking",
+		"--audit-log-maxsize=1048576", // MiB, so never another file: who counts requests reads one
 		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000",
 	}
 	if c.featureGates != "" {
