@@ -199,7 +199,10 @@ func (c *cluster) startAPIServer(ctx context.Context) error {
 	return c.apiReady(ctx)
 }
 
-func (c *cluster) startControllers(context.Context) error {
+func (c *cluster) startControllers(ctx context.Context) error {
+	if err := c.releaseNode(ctx); err != nil {
+		return err
+	}
 	kubeconfig := kubeconfigFile(c.dir)
 	auth := []string{"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig, "--leader-elect=false", "--kube-api-qps=2000", "--kube-api-burst=4000"}
 	err := c.run("kube-controller-manager", append([]string{

@@ -65,6 +65,20 @@ func (c *cluster) client() (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(config)
 }
 
+// releaseNode ends the lease that an earlier KWOK had on the node, where the data
+// was kept: the new one, under another name, would wait 40 seconds for it.
+func (c *cluster) releaseNode(ctx context.Context) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	err = client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Delete(ctx, nodeName, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
 // addNode adds the one node that KWOK plays, and waits until it is Ready.
 func (c *cluster) addNode(ctx context.Context) error {
 	client, err := c.client()
