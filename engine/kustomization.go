@@ -46,9 +46,7 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 		}
 		failpoint.Hit("finalizer.added")
 	}
-	if e.graph.Set(p.unit.name, p.object.GetDependsOn()...) {
-		e.wakeCycles(p.unit.name)
-	}
+	e.depend(p)
 	return e.pass(ctx, p)
 }
 
@@ -65,9 +63,16 @@ func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
 	return e.report(ctx, p, outcome(p, p.err))
 }
 
+// depend keeps the graph as the spec says.
+func (e *Engine) depend(p *pass) {
+	if e.graph.Set(p.unit.name, p.object.GetDependsOn()...) {
+		e.wakeCycles(p.unit.name)
+	}
+}
+
 // rest leaves a suspended unit as it is. It still counts for its dependants.
 func (e *Engine) rest(p *pass) {
-	e.graph.Set(p.unit.name, p.object.GetDependsOn()...)
+	e.depend(p)
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: p.unit.name, Suspended: true})
 }
 
@@ -100,6 +105,7 @@ func (e *Engine) forget(r reconcile.Request) error {
 	e.graph.Delete(name)
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: name, Gone: true})
 	e.wakeUnits(e.graph.Dependants(name)...)
+	e.wakeCycles(name) // one that it was part of is open now
 	user := live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: name}
 	return errors.Join(e.View.Use(name, nil), e.View.Follow(user))
 }
@@ -140,14 +146,11 @@ func (e *Engine) saveStatus(ctx context.Context, p *pass, next kustomizev1.Kusto
 	return nil
 }
 
-// ignoreGone drops the errors that mean the object was deleted or replaced by
-// somebody else; the watch says so in a moment.
-func ignoreGone(err error) error {
-	if apierrors.IsConflict(err) {
-		return nil
-	}
-	return client.IgnoreNotFound(err)
-}
+// ignoreGone drops the error that means the object was deleted meanwhile; the
+// watch says so in a moment. A conflict is no such error: what changed the object
+// may be something that wakes nobody, a label for example, so the pass has to be
+// run again.
+func ignoreGone(err error) error { return client.IgnoreNotFound(err) }
 
 // verifyAt is when everything of a unit is looked at anew.
 func (e *Engine) verifyAt() time.Time { return e.now().Add(jittered(e.VerifyInterval)) }
