@@ -50,6 +50,19 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 // leaseName is the lease that every engine takes, wherever it runs.
 const leaseName = "plumb-engine"
 
+// prepare reaches the cluster and turns the flags into an engine's settings.
+func (f *engineFlags) prepare(g *global) (engine.Options, error) {
+	log, err := f.logger(g)
+	if err != nil {
+		return engine.Options{}, err
+	}
+	cluster, err := g.connect()
+	if err != nil {
+		return engine.Options{}, err
+	}
+	return f.options(cluster, log)
+}
+
 func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Options, error) {
 	if f.concurrent < 1 {
 		return engine.Options{}, usage(fmt.Errorf("--concurrent %d: want at least 1", f.concurrent))

@@ -67,18 +67,11 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 	if err != nil {
 		return err
 	}
-	log, err := f.logger(g)
+	options, err := f.prepare(g)
 	if err != nil {
 		return err
 	}
-	cluster, err := g.connect()
-	if err != nil {
-		return err
-	}
-	options, err := f.options(cluster, log)
-	if err != nil {
-		return err
-	}
+	cluster := options.Cluster
 	limited, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	if err := f.alone(limited, cluster); err != nil {

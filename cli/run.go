@@ -45,20 +45,13 @@ func newRun(g *global) *cobra.Command {
 }
 
 func run(ctx context.Context, g *global, f runFlags) error {
-	log, err := f.logger(g)
+	options, err := f.prepare(g)
 	if err != nil {
 		return err
 	}
-	cluster, err := g.connect()
-	if err != nil {
-		return err
-	}
-	options, err := f.options(cluster, log)
-	if err != nil {
-		return err
-	}
+	log := options.Log
 	options.LeaderElection.Enabled = f.leaderElect
-	if err := f.alone(ctx, cluster); err != nil {
+	if err := f.alone(ctx, options.Cluster); err != nil {
 		return err
 	}
 	var ready atomic.Bool
