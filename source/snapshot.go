@@ -23,6 +23,19 @@ type Snapshot struct {
 	Digest string
 	// Tree is the content.
 	Tree Tree
+	// Archive is the content as it came, where that was one archive which others
+	// use as it is: a Helm chart, a layer that is copied. Nil otherwise.
+	Archive *Archive
+	// Metadata goes into status.artifact.metadata: annotations of an OCI manifest.
+	Metadata map[string]string
+	// Verified says what verification found, in words; "" when none was asked for.
+	Verified string
+}
+
+// Archive is one file in the content-addressed store (package store).
+type Archive struct {
+	Hash string // sha256 in hex
+	Size int64  // bytes
 }
 
 // Tree is a read-only file tree. Paths are slash-separated, relative to the
