@@ -2,7 +2,7 @@
 // resource serves a kind, and the few requests that the engine makes.
 //
 // A Cluster has one HTTP transport and one REST mapping, shared by all that
-// talk to that cluster. There is no client-side throttle: the API server's
+// talk to that cluster, under whatever identity. There is no client-side throttle: the API server's
 // priority and fairness does that; what we bound is how many requests are under
 // way at once.
 package kube
@@ -57,15 +57,49 @@ type Cluster struct {
 	Config  *rest.Config
 	HTTP    *http.Client
 	Dynamic dynamic.Interface
+	// Account is the user that requests are made as, "" for the one that the
+	// configuration names.
+	Account string
 
-	raw rest.Interface
+	raw     rest.Interface
+	mapping *mapping
+}
 
+// mapping is what was discovered, shared by all identities on one cluster.
+type mapping struct {
 	mu     sync.Mutex
 	mapper meta.RESTMapper
 }
 
 // Connect prepares a connection; the first request is made by whoever needs it.
 func Connect(config *rest.Config) (*Cluster, error) {
+	c, err := connect(config, &mapping{})
+	if err != nil {
+		return nil, err
+	}
+	return c, c.ResetMapping()
+}
+
+// As is the same cluster for another user, by impersonation
+// (https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation).
+// It shares the connections and what was discovered.
+func (c *Cluster) As(user string) (*Cluster, error) {
+	config := rest.CopyConfig(c.Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	as, err := connect(config, c.mapping)
+	if err != nil {
+		return nil, err
+	}
+	as.Account = user
+	return as, nil
+}
+
+// ServiceAccount is the name of a service account as a user.
+func ServiceAccount(namespace, name string) string {
+	return "system:serviceaccount:" + namespace + ":" + name
+}
+
+func connect(config *rest.Config, shared *mapping) (*Cluster, error) {
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err
@@ -78,16 +112,15 @@ func Connect(config *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Config: config, HTTP: httpClient, Dynamic: dyn, raw: raw}
-	return c, c.ResetMapping()
+	return &Cluster{Config: config, HTTP: httpClient, Dynamic: dyn, raw: raw, mapping: shared}, nil
 }
 
 // Mapper is the REST mapping in use now. Groups are discovered when they are
 // first asked for and then kept, until ResetMapping.
 func (c *Cluster) Mapper() meta.RESTMapper {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mapper
+	c.mapping.mu.Lock()
+	defer c.mapping.mu.Unlock()
+	return c.mapping.mapper
 }
 
 // ResetMapping forgets what was discovered; called when a CRD comes or goes.
@@ -96,9 +129,9 @@ func (c *Cluster) ResetMapping() error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mapper = mapper
+	c.mapping.mu.Lock()
+	defer c.mapping.mu.Unlock()
+	c.mapping.mapper = mapper
 	return nil
 }
 

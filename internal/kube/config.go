@@ -25,12 +25,17 @@ func LoadConfig(file, context, version string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to talk to: %w; give --kubeconfig FILE or set KUBECONFIG", err)
 	}
-	config.UserAgent = fmt.Sprintf("plumb/%s (%s/%s)", version, runtime.GOOS, runtime.GOARCH)
+	tune(config, fmt.Sprintf("plumb/%s (%s/%s)", version, runtime.GOOS, runtime.GOARCH))
+	return config, nil
+}
+
+// tune sets what holds for every connection of ours.
+func tune(config *rest.Config, userAgent string) {
+	config.UserAgent = userAgent
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{} // they are about our users' manifests, which we don't write
 	gate := make(chan struct{}, inFlight)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next, gate} })
-	return config, nil
 }
 
 // bounded lets only so many requests through at once.

@@ -123,14 +123,14 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 	}
 }
 
-type transport func(*http.Request) (*http.Response, error)
+type roundTrip func(*http.Request) (*http.Response, error)
 
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestATurnIsGivenBackAfterAnError(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
-	b := bounded{transport(func(*http.Request) (*http.Response, error) { return nil, refused }), make(chan struct{}, 1)}
+	b := bounded{roundTrip(func(*http.Request) (*http.Response, error) { return nil, refused }), make(chan struct{}, 1)}
 	for range 3 {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com", nil)
 		if err != nil {
