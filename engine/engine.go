@@ -19,7 +19,6 @@ import (
 	"github.com/plumb-gitops/plumb/dag"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
-	"github.com/plumb-gitops/plumb/prune"
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/git"
 )
@@ -49,9 +48,13 @@ type Options struct {
 	Concurrent     int           // passes under way at once
 	RemoteBases    bool          // may kustomizations load bases from elsewhere
 	VerifyInterval time.Duration // how often everything is looked at anew
-	OwnNamespace   string        // where Plumb itself runs, "" when outside of the cluster
-	Namespaces     []string      // work on objects of these only; all when empty
-	LeaderElection Election
+	// DefaultServiceAccount is whom a unit acts as that names nobody; "" for the
+	// engine itself.
+	DefaultServiceAccount string
+	Remote                kube.RemoteOptions // what kubeconfigs of other clusters may ask for
+	OwnNamespace          string             // where Plumb itself runs, "" when outside of the cluster
+	Namespaces            []string           // work on objects of these only; all when empty
+	LeaderElection        Election
 	// Observe, when set, is told how each pass ended. It must not block.
 	Observe func(Progress)
 }
@@ -83,11 +86,10 @@ func (p Progress) ID() string { return p.Kind + "/" + p.Name.String() }
 // Engine keeps one cluster as its sources say.
 type Engine struct {
 	Options
-	Applier *apply.Applier
-	Pruner  *prune.Pruner
-	View    View
 
 	client      client.Client
+	home        *connection // the cluster with our own objects
+	connections *connections
 	log         logr.Logger
 	events      *recorder
 	graph       *dag.Graph[types.NamespacedName]
@@ -116,11 +118,20 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		retries:   newRetries(),
 		now:       time.Now,
 	}
-	view := live.New(ctx, o.Cluster, e.changed)
-	e.View = view
-	e.Applier = &apply.Applier{Cluster: o.Cluster, View: view, Exists: e.exists}
-	e.Pruner = &prune.Pruner{Cluster: o.Cluster, View: view, OwnNamespace: o.OwnNamespace}
+	e.connections = &connections{byID: map[string]*connection{}, open: func(id string, cluster *kube.Cluster) *connection {
+		return e.connection(ctx, id, cluster)
+	}}
+	e.home = e.connection(ctx, "", o.Cluster)
+	e.connections.byID[""] = e.home
 	return e
+}
+
+// connection starts a live view of a cluster; it ends with ctx, or when stopped.
+func (e *Engine) connection(ctx context.Context, id string, cluster *kube.Cluster) *connection {
+	ctx, stop := context.WithCancel(ctx)
+	c := &connection{id: id, cluster: cluster, stop: stop, users: map[types.NamespacedName]bool{}, as: map[string]*kube.Cluster{}}
+	c.view = live.New(ctx, cluster, func(change live.Change) { e.changed(c, change) })
+	return c
 }
 
 // exists tells whether there is a unit of that name.

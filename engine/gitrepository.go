@@ -8,10 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/cli-utils/pkg/object"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -19,7 +15,6 @@ import (
 	"github.com/plumb-gitops/plumb/api/meta"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
-	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/git"
@@ -40,7 +35,7 @@ func (e gitRepositories) Reconcile(ctx context.Context, r reconcile.Request) (re
 		e.retries.forget(name)
 		e.observe(Progress{Kind: name.Kind, Name: name.NamespacedName, Gone: true})
 		e.wakeUsers(name)
-		return reconcile.Result{}, e.View.Follow(live.User{Kind: name.Kind, NamespacedName: r.NamespacedName})
+		return reconcile.Result{}, e.home.view.Follow(live.User{Kind: name.Kind, NamespacedName: r.NamespacedName})
 	case err != nil:
 		return reconcile.Result{}, err
 	}
@@ -132,13 +127,13 @@ func (f *sourceFailure) Unwrap() error { return f.err }
 func (e gitRepositories) credentials(ctx context.Context, obj *sourcev1.GitRepository) (git.Auth, error) {
 	user := live.User{Kind: gitRepositoryKind, NamespacedName: client.ObjectKeyFromObject(obj)}
 	if obj.Spec.SecretRef == nil {
-		return git.Auth{}, e.View.Follow(user)
+		return git.Auth{}, e.home.view.Follow(user)
 	}
-	key := secretKey(obj.Namespace, obj.Spec.SecretRef.Name)
-	if err := e.View.Follow(user, key); err != nil {
+	key := coreKey(secretKind, obj.Namespace, obj.Spec.SecretRef.Name)
+	if err := e.home.view.Follow(user, key); err != nil {
 		return git.Auth{}, err
 	}
-	found, err := e.View.Object(ctx, key)
+	found, err := e.home.view.Object(ctx, key)
 	if err != nil {
 		return git.Auth{}, err
 	}
@@ -154,20 +149,6 @@ func (e gitRepositories) credentials(ctx context.Context, obj *sourcev1.GitRepos
 		return git.Auth{}, fmt.Errorf("Secret/%s/%s: %w", key.Namespace, key.Name, err)
 	}
 	return auth, nil
-}
-
-func secretKey(namespace, name string) kube.Key {
-	return kube.Key{ObjMetadata: object.ObjMetadata{Namespace: namespace, Name: name, GroupKind: schema.GroupKind{Kind: "Secret"}}, Version: "v1"}
-}
-
-func secretData(obj *unstructured.Unstructured) (map[string][]byte, error) {
-	secret := struct {
-		Data map[string][]byte `json:"data"`
-	}{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &secret); err != nil {
-		return nil, fmt.Errorf("Secret/%s/%s cannot be read", obj.GetNamespace(), obj.GetName())
-	}
-	return secret.Data, nil
 }
 
 func gitSpec(obj *sourcev1.GitRepository, auth git.Auth) git.Spec {

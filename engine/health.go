@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
@@ -22,11 +23,11 @@ import (
 func (e *Engine) healthy(ctx context.Context, p *pass) error {
 	checks, err := e.checks(ctx, p)
 	if err != nil {
-		return fail(kustomizev1.HealthCheckFailedReason, Stall, err)
+		return err
 	}
 	var failed, waiting []string
 	for _, key := range checks {
-		v := e.verdict(key)
+		v := verdict(p.target.view, key)
 		switch v.Status {
 		case health.Current:
 		case health.Failed:
@@ -57,25 +58,47 @@ func (e *Engine) healthy(ctx context.Context, p *pass) error {
 func (e *Engine) checks(ctx context.Context, p *pass) ([]kube.Key, error) {
 	user := live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: p.unit.name}
 	if p.object.Spec.Wait {
-		return p.unit.keys, e.View.Follow(user)
+		return p.unit.keys, p.target.view.Follow(user)
 	}
 	keys := make([]kube.Key, 0, len(p.object.Spec.HealthChecks))
 	for i, ref := range p.object.Spec.HealthChecks {
 		key, err := e.check(p.object, ref)
 		if err != nil {
-			return nil, fmt.Errorf("spec.healthChecks[%d]: %w", i, err)
+			return nil, fail(kustomizev1.HealthCheckFailedReason, Stall, fmt.Errorf("spec.healthChecks[%d]: %w", i, err))
 		}
 		keys = append(keys, key)
 	}
-	if err := e.View.Follow(user, keys...); err != nil {
-		return nil, err
-	}
-	for _, key := range keys {
-		if _, err := e.View.Object(ctx, key); err != nil {
-			return nil, err
-		}
+	if err := p.look(ctx, user, keys); err != nil {
+		return nil, fail(kustomizev1.HealthCheckFailedReason, Retry, err)
 	}
 	return keys, nil
+}
+
+// look follows what a unit waits for by name, and waits for the first answers.
+func (p *pass) look(ctx context.Context, user live.User, keys []kube.Key) error {
+	if err := p.target.view.Follow(user, keys...); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if _, err := p.target.view.Object(ctx, key); err != nil {
+			return err
+		}
+	}
+	return p.mayLook(ctx, keys)
+}
+
+// mayLook makes sure that the account of a unit may see what the unit waits for:
+// the live view sees everything, and the status is for the tenant to read.
+func (p *pass) mayLook(ctx context.Context, keys []kube.Key) error {
+	if p.target.account == "" || !p.built {
+		return nil // looked at when it was built
+	}
+	for _, key := range keys {
+		if _, err := p.target.applier.Cluster.Get(ctx, key); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	return nil
 }
 
 func (e *Engine) check(k *kustomizev1.Kustomization, ref kustomizev1.NamespacedObjectKindReference) (kube.Key, error) {
@@ -90,8 +113,8 @@ func (e *Engine) check(k *kustomizev1.Kustomization, ref kustomizev1.NamespacedO
 	return kube.Key{ObjMetadata: object.ObjMetadata{Namespace: namespace, Name: ref.Name, GroupKind: gv.WithKind(ref.Kind).GroupKind()}, Version: gv.Version}, nil
 }
 
-func (e *Engine) verdict(key kube.Key) health.Verdict {
-	r, known := e.View.Get(key)
+func verdict(view View, key kube.Key) health.Verdict {
+	r, known := view.Get(key)
 	switch {
 	case !known:
 		return health.Verdict{Status: health.NotFound}

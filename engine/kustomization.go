@@ -106,8 +106,8 @@ func (e *Engine) forget(r reconcile.Request) error {
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: name, Gone: true})
 	e.wakeUnits(e.graph.Dependants(name)...)
 	e.wakeCycles(name) // one that it was part of is open now
-	user := live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: name}
-	return errors.Join(e.View.Use(name, nil), e.View.Follow(user))
+	inputs := live.User{Kind: inputsUser, NamespacedName: name}
+	return errors.Join(e.connections.leave(name), e.home.view.Follow(inputs))
 }
 
 // saveFinalizers writes the finalizers. The resource version makes sure that

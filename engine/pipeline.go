@@ -33,17 +33,20 @@ import (
 // pass is what one run of the pipeline learns on its way; it is reported even
 // when the run fails.
 type pass struct {
-	unit      *unit
-	object    *kustomizev1.Kustomization // as it is when the pass starts; inventory writes update it
-	snapshot  source.Snapshot
-	set       build.Result
-	wish      apply.Request
-	plan      apply.Plan
-	inventory []kube.Key
-	actions   []Action
-	built     bool // it came as far as building
-	repeated  bool // it failed as before, without trying
-	err       error
+	unit       *unit
+	reader     *reader
+	references references
+	target     target
+	object     *kustomizev1.Kustomization // as it is when the pass starts; inventory writes update it
+	snapshot   source.Snapshot
+	set        build.Result
+	wish       apply.Request
+	plan       apply.Plan
+	inventory  []kube.Key
+	actions    []Action
+	built      bool // it came as far as building
+	repeated   bool // it failed as before, without trying
+	err        error
 }
 
 // stages brings the cluster to what a unit asks for, once.
@@ -55,6 +58,14 @@ func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
 
 	// source: the snapshot that its sourceRef names, already fetched.
 	if p.snapshot, err = e.snapshot(p); err != nil {
+		return err
+	}
+
+	// references: what the spec names, the way to the cluster included.
+	if err := e.refer(ctx, p); err != nil {
+		return err
+	}
+	if err := e.aim(ctx, p); err != nil {
 		return err
 	}
 
@@ -98,7 +109,7 @@ func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
 	failpoint.Hit("prune.done")
 
 	// health: are the objects as their specs say? If not yet, come back.
-	p.unit.settled(e.View, e.verifyAt())
+	p.unit.settled(p.target.view, e.verifyAt())
 	return e.healthy(ctx, p)
 }
 
@@ -111,7 +122,10 @@ func (e *Engine) finalize(ctx context.Context, p *pass) (err error) {
 	if p.inventory, err = prune.Load(p.object.Status.Inventory); err != nil {
 		return fail(kustomizev1.PruneFailedReason, Stall, err)
 	}
-	if err := e.Applier.Follow(ctx, p.unit.name, p.inventory); err != nil {
+	if left, err := e.reach(ctx, p); err != nil || left {
+		return err
+	}
+	if err := p.target.applier.Follow(ctx, p.unit.name, p.inventory); err != nil {
 		return fail(kustomizev1.PruneFailedReason, Retry, err)
 	}
 	if err := e.pruned(ctx, p); err != nil {

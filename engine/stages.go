@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -114,7 +113,7 @@ func (e *Engine) planned(ctx context.Context, p *pass) (err error) {
 		Written:   p.unit.written(e.now()),
 		Inventory: p.inventory,
 	}
-	if p.plan, err = e.Applier.Plan(ctx, p.wish); err != nil {
+	if p.plan, err = p.target.applier.Plan(ctx, p.wish); err != nil {
 		return e.refusal(err)
 	}
 	return nil
@@ -159,7 +158,7 @@ func claims(plan apply.Plan, inventory []kube.Key) []kube.Key {
 
 func (e *Engine) applied(ctx context.Context, p *pass) error {
 	begun := e.now()
-	result, err := e.Applier.Run(ctx, p.wish, p.plan)
+	result, err := p.target.applier.Run(ctx, p.wish, p.plan)
 	for _, c := range result.Changes {
 		if c.Action != apply.Unchanged {
 			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), At: begun})
@@ -187,92 +186,8 @@ func detail(c apply.Change) string {
 	return strings.Join(fields, ", ")
 }
 
-// pruned deletes what is in the inventory and not in the plan; for a unit that
-// is being deleted that is everything.
-func (e *Engine) pruned(ctx context.Context, p *pass) error {
-	deleting := p.object.DeletionTimestamp != nil
-	stale := prune.Minus(p.inventory, claims(p.plan, p.inventory))
-	if !deleting && !p.object.Spec.Prune {
-		p.inventory = prune.Minus(p.inventory, stale)
-		return nil
-	}
-	outcomes, err := e.Pruner.Run(ctx, prune.Request{
-		Unit:    p.unit.name,
-		Objects: stale,
-		Consent: consents(p.object.Annotations, p.snapshot.Revision),
-		Leave:   deleting,
-	})
-	blocked := p.keepAccount(outcomes, e.now())
-	if err != nil {
-		return fail(kustomizev1.PruneFailedReason, Retry, err)
-	}
-	if len(blocked) > 0 {
-		return fail(kustomizev1.PruneFailedReason, Retry, fmt.Errorf(
-			"not pruned: %s; if that is meant, set the annotation %s to \"true\" or %q", strings.Join(blocked, ", "), meta.ConsentAnnotation, p.snapshot.Revision))
-	}
-	return nil
-}
-
-// keepAccount notes what pruning did, shrinks the inventory by what is gone and
-// returns what a guard blocked.
-func (p *pass) keepAccount(outcomes []prune.Outcome, now time.Time) (blocked []string) {
-	var leave, going []kube.Key
-	for _, o := range outcomes {
-		switch o.Verdict {
-		case prune.Gone:
-			leave = append(leave, o.Key)
-		case prune.Forget:
-			leave = append(leave, o.Key)
-			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Skipped), Detail: "not deleted: " + o.Reason, At: now})
-		case prune.Wait:
-			going = append(going, o.Key)
-		case prune.Block, prune.Delete:
-			blocked = append(blocked, fmt.Sprintf("%s (%s)", o.Key, o.Reason))
-		}
-		if o.Deleted {
-			p.actions = append(p.actions, Action{Key: o.Key, Verb: string(apply.Deleted), At: now})
-		}
-	}
-	p.inventory = prune.Minus(p.inventory, leave)
-	p.unit.mu.Lock()
-	p.unit.going = going
-	p.unit.mu.Unlock()
-	slices.Sort(blocked)
-	return blocked
-}
-
 // consents tells whether an object's annotation allows what the guards block.
 func consents(annotations map[string]string, revision string) bool {
 	value := annotations[meta.ConsentAnnotation]
 	return value == "true" || (value != "" && value == revision)
-}
-
-// deletesObjects tells whether a unit that is being deleted takes its objects
-// along.
-func deletesObjects(k *kustomizev1.Kustomization) bool {
-	switch k.GetDeletionPolicy() {
-	case kustomizev1.DeletionPolicyOrphan:
-		return false
-	case kustomizev1.DeletionPolicyMirrorPrune:
-		return k.Spec.Prune && !k.Spec.Suspend
-	default:
-		return !k.Spec.Suspend
-	}
-}
-
-// terminated waits, where the deletion policy says so, until everything is gone.
-func (e *Engine) terminated(p *pass) error {
-	if p.object.GetDeletionPolicy() != kustomizev1.DeletionPolicyWaitForTermination || len(p.unit.going) == 0 {
-		return nil
-	}
-	return fail(meta.ProgressingReason, Wait, fmt.Errorf("waiting for %s to be gone", names(p.unit.going)))
-}
-
-func names(keys []kube.Key) string {
-	texts := make([]string, len(keys))
-	for i, key := range keys {
-		texts[i] = key.String()
-	}
-	slices.Sort(texts)
-	return strings.Join(texts, ", ")
 }

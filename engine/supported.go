@@ -23,12 +23,10 @@ func supported(s kustomizev1.KustomizationSpec) error {
 		"healthCheckExprs":        len(s.HealthCheckExprs) > 0,
 		"ignore":                  len(s.Ignore) > 0,
 		"images":                  len(s.Images) > 0,
-		"kubeConfig":              s.KubeConfig != nil,
 		"namePrefix":              s.NamePrefix != "",
 		"nameSuffix":              s.NameSuffix != "",
 		"patches":                 len(s.Patches) > 0,
 		"postBuild":               s.PostBuild != nil,
-		"serviceAccountName":      s.ServiceAccountName != "",
 		"dependsOn[].readyExpr":   slices.ContainsFunc(s.DependsOn, func(d kustomizev1.DependencyReference) bool { return d.ReadyExpr != "" }),
 		"ignoreMissingComponents": s.IgnoreMissingComponents,
 	})

@@ -24,6 +24,7 @@ type unit struct {
 
 	mu     sync.Mutex
 	object *kustomizev1.Kustomization // the newest state that we know
+	at     *connection                // the cluster that it applies to
 	out    Outcome                    // of the last pass
 	told   Outcome                    // of the last pass that was reported
 	inputs inputs                     // of the last pass that planned
@@ -51,14 +52,18 @@ type inputs struct {
 	generation int64
 	requested  string // the requestedAt annotation
 	consent    string
+	references string // the hash of what the spec names
+	connection string // the id of the cluster
 }
 
-func inputsOf(k *kustomizev1.Kustomization) inputs {
+func inputsOf(p *pass) inputs {
 	return inputs{
-		uid:        k.UID,
-		generation: k.Generation,
-		requested:  k.Annotations[meta.ReconcileRequestAnnotation],
-		consent:    k.Annotations[meta.ConsentAnnotation],
+		uid:        p.object.UID,
+		generation: p.object.Generation,
+		requested:  p.object.Annotations[meta.ReconcileRequestAnnotation],
+		consent:    p.object.Annotations[meta.ConsentAnnotation],
+		references: p.references.hash,
+		connection: p.target.id(),
 	}
 }
 
@@ -66,7 +71,7 @@ func inputsOf(k *kustomizev1.Kustomization) inputs {
 func (u *unit) unchanged(p *pass, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.whole && !u.dirty && u.inputs == inputsOf(p.object) && now.Before(u.verifyAt) && u.reads.Unchanged(p.snapshot.Tree)
+	return u.whole && !u.dirty && u.inputs == inputsOf(p) && now.Before(u.verifyAt) && u.reads.Unchanged(p.snapshot.Tree)
 }
 
 // again is the failure of the last pass, when another pass would end the same
@@ -74,7 +79,7 @@ func (u *unit) unchanged(p *pass, now time.Time) bool {
 func (u *unit) again(p *pass, now time.Time) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	same := u.failed != nil && !u.dirty && u.inputs == inputsOf(p.object) && u.reads.Unchanged(p.snapshot.Tree)
+	same := u.failed != nil && !u.dirty && u.inputs == inputsOf(p) && u.reads.Unchanged(p.snapshot.Tree)
 	if same && (u.failed.Next == Stall || now.Before(u.retryAt)) {
 		return u.failed
 	}
@@ -85,8 +90,8 @@ func (u *unit) again(p *pass, now time.Time) error {
 func (u *unit) begin(p *pass, set build.Result) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	next := inputsOf(p.object)
-	if u.inputs.uid != next.uid || u.inputs.requested != next.requested {
+	next := inputsOf(p)
+	if u.inputs.uid != next.uid || u.inputs.requested != next.requested || u.inputs.connection != next.connection {
 		u.known = nil // asked to look at everything
 	}
 	u.inputs, u.reads, u.failed = next, set.Reads, nil
@@ -165,9 +170,12 @@ func (u *unit) settled(view View, verifyAt time.Time) {
 
 // concerns tells whether a change on the cluster is one for which the unit has
 // to be looked at. It also remembers drift, so that the next pass plans.
-func (u *unit) concerns(c live.Change) bool {
+func (u *unit) concerns(at *connection, c live.Change) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.at != nil && u.at != at {
+		return false // the labels came along with a copy
+	}
 	key := c.Record().Key
 	if w, ours := u.known[key]; ours && drifted(u.name, w, c.New) {
 		u.dirty = true
@@ -242,6 +250,19 @@ func (u *unit) reported(out Outcome) {
 	u.inventory, u.actions = nil, nil
 	u.told = out
 	u.told.Actions = nil
+}
+
+// moveTo notes on which cluster the unit's objects are. What another cluster than
+// ours serves is discovered anew for each attempt after one that failed: nobody
+// tells us when a kind arrives there.
+func (u *unit) moveTo(c *connection) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.at = c
+	if c.id != "" && u.out.Next != Done {
+		return c.cluster.ResetMapping()
+	}
+	return nil
 }
 
 // lacksKind tells whether the unit failed because the cluster does not serve a

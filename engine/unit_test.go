@@ -313,7 +313,7 @@ func TestConcerns(t *testing.T) {
 			if test.prepare != nil {
 				test.prepare(u)
 			}
-			if got := u.concerns(test.change); got != test.wake || u.dirty != test.dirty {
+			if got := u.concerns(nil, test.change); got != test.wake || u.dirty != test.dirty {
 				t.Errorf("wakes %v and is dirty %v, want %v and %v", got, u.dirty, test.wake, test.dirty)
 			}
 		})

@@ -65,20 +65,20 @@ func (e *Engine) wakeUsers(name sourceName) {
 	}
 }
 
-// changed takes what the live view saw.
-func (e *Engine) changed(c live.Change) {
+// changed takes what the live view of a connection saw.
+func (e *Engine) changed(at *connection, c live.Change) {
 	r := c.Record()
 	owners := map[types.NamespacedName]bool{r.Owner: true}
 	if c.Old != nil {
 		owners[c.Old.Owner] = true // the label may just have gone
 	}
 	for owner := range owners {
-		if u, ok := e.units.get(owner); ok && u.concerns(c) {
+		if u, ok := e.units.get(owner); ok && u.concerns(at, c) {
 			e.wakeUnits(owner)
 		}
 	}
-	for _, user := range e.View.Followers(r.Key) {
-		if user.Kind == kustomizev1.KustomizationKind {
+	for _, user := range at.view.Followers(r.Key) {
+		if user.Kind == kustomizev1.KustomizationKind || user.Kind == inputsUser {
 			e.wakeUnits(user.NamespacedName)
 		} else {
 			e.sourceAlarm.wake(user.NamespacedName)

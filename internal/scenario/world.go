@@ -71,6 +71,12 @@ func New(tb testing.TB) *World {
 	return w
 }
 
+// On is a world on another cluster, with no namespaces, server or engine of its
+// own.
+func On(tb testing.TB, cluster *kube.Cluster) *World {
+	return &World{Cluster: &Cluster{Cluster: cluster}, tb: tb}
+}
+
 func tail(text string, lines int) string {
 	all := strings.Split(text, "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")

@@ -1,0 +1,72 @@
+package scenario_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/plumb-gitops/plumb/internal/scenario"
+)
+
+// TestRemoteCluster: a unit with a kubeconfig applies to, watches and prunes on
+// another cluster, which is a real one.
+func TestRemoteCluster(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cluster")
+	t.Cleanup(func() { _ = exec.Command(scenario.Binary("devcluster"), "down", "--dir", dir).Run() }) // reported by status tests
+	devcluster(t, 0, "up", "--dir", dir)
+	remote := scenario.On(t, connect(t, dir))
+	kubeconfig, err := os.ReadFile(filepath.Join(dir, "kubeconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	w := scenario.New(t)
+	repo := w.Git.Repo(t, "repo", map[string]string{
+		"app/a.yaml": configMap("default", "a", "x"),
+		"app/b.yaml": configMap("default", "b", "x"),
+	})
+	secret := func(content string) string {
+		return fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: remote, namespace: %s}, data: {value: %s}}", w.NS, base64.StdEncoding.EncodeToString([]byte(content)))
+	}
+	w.Apply(fmt.Sprintf(`apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: repo, namespace: %[1]s}
+spec: {url: %[2]s, interval: 1s, ref: {branch: main}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: app, namespace: %[1]s}
+spec: {interval: 1h, path: ./app, prune: true, wait: true, kubeConfig: {secretRef: {name: remote}}, sourceRef: {kind: GitRepository, name: repo}}
+`, w.NS, repo.URL))
+	w.Start()
+	unit := scenario.Key("Kustomization", w.NS, "app")
+	w.NotReady(unit, "ReconciliationFailed", "Secret/"+w.NS+"/remote not found")
+	w.Apply(secret("apiVersion: v1\nkind: Config\n"))
+	w.NotReady(unit, "ReconciliationFailed", "Secret/"+w.NS+"/remote: its context \"\" leads to no cluster")
+	w.Apply(secret(string(kubeconfig)))
+	w.Ready(unit)
+
+	a, b := scenario.Key("ConfigMap", "default", "a"), scenario.Key("ConfigMap", "default", "b")
+	remote.Has(a, "x", "data", "value")
+	if w.Get(a) != nil {
+		t.Error("applied to the wrong cluster")
+	}
+	remote.Patch(a, "somebody", `{"data":{"value":"drifted"}}`)
+	remote.Has(a, "x", "data", "value")
+	repo.Commit(map[string]string{"app/b.yaml": ""})
+	remote.Gone(b)
+
+	// The kubeconfig is gone: the unit says so, and can still be deleted. What it
+	// has there stays.
+	w.Delete(scenario.Key("Secret", w.NS, "remote"))
+	w.NotReady(unit, "ReconciliationFailed", "not found")
+	w.Delete(unit)
+	w.Gone(unit)
+	if remote.Get(a) == nil {
+		t.Error("deleted on a cluster that cannot be reached any more")
+	}
+}
