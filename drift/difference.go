@@ -8,16 +8,26 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Difference is one field that is not as we want it. It carries no values:
-// they may be secret.
+// Difference is one field that is not as we want it. Values are JSON, cut after
+// the first few characters, and never those of a Secret.
 type Difference struct {
-	Path    string // as users write it, e.g. spec.template.spec.containers[web].image
-	Manager string // the field manager that wrote it last, "" when nobody knows
+	Path    string `json:"path"`    // as users write it, e.g. spec.template.spec.containers[web].image
+	Manager string `json:"manager"` // the field manager that wrote it last, "" when nobody knows
+	Before  string `json:"before"`  // on the cluster, "" when it is not there
+	After   string `json:"after"`   // as we want it, "" when it has to go
 }
+
+// Hidden stands for a value that must not be shown.
+const Hidden = "(hidden)"
+
+// shownBytes is how much of a value a Difference keeps.
+const shownBytes = 200
 
 // String is "path (by manager)".
 func (d Difference) String() string {
@@ -31,7 +41,7 @@ func (d Difference) String() string {
 // (the answer to a dry run), sorted by path. A field that is gone has no owner
 // any more: it is put down to whoever wrote to the object last.
 func Differences(live, wanted *unstructured.Unstructured, ours string) []Difference {
-	c := comparison{others: others(live, ours)}
+	c := comparison{others: others(live, ours), secret: wanted.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "Secret"}}
 	c.compare("", content(live), content(wanted), c.others)
 	slices.SortFunc(c.out, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
 	return c.out
@@ -45,7 +55,34 @@ type other struct {
 
 type comparison struct {
 	others []other // newest first
+	secret bool
 	out    []Difference
+}
+
+// found adds a difference; a value that is not there is the text "".
+func (c *comparison) found(path, before, after string, owners []other) {
+	c.out = append(c.out, Difference{Path: path, Manager: c.author(owners), Before: c.shown(path, before), After: c.shown(path, after)})
+}
+
+// shown is as much of a value as may be shown. Of a Secret that is its metadata,
+// but for the annotation in which kubectl repeats the whole object.
+func (c *comparison) shown(path, value string) string {
+	if value == "" {
+		return ""
+	}
+	open := strings.HasPrefix(path, "metadata.") && !strings.Contains(path+value, corev1.LastAppliedConfigAnnotation)
+	if c.secret && !open {
+		return Hidden
+	}
+	if len(value) > shownBytes {
+		return strings.ToValidUTF8(value[:shownBytes], "") + "…"
+	}
+	return value
+}
+
+func encoded(value any) string {
+	text, _ := json.Marshal(value) // objects come from JSON, so they encode
+	return string(text)
 }
 
 func (c *comparison) compare(path string, live, wanted any, owners []other) {
@@ -64,7 +101,7 @@ func (c *comparison) compare(path string, live, wanted any, owners []other) {
 		return
 	}
 	if !isValue(live, wanted) {
-		c.out = append(c.out, Difference{Path: path, Manager: c.author(owners)})
+		c.found(path, encoded(live), encoded(wanted), owners)
 	}
 }
 
@@ -76,10 +113,13 @@ func (c *comparison) compareMaps(path string, live, wanted map[string]any, owner
 		w, isWanted := wanted[key]
 		here := strings.TrimPrefix(path+"."+key, ".")
 		children := field(owners, "f:"+key)
-		if isLive && isWanted {
+		switch {
+		case isLive && isWanted:
 			c.compare(here, l, w, children)
-		} else {
-			c.out = append(c.out, Difference{Path: here, Manager: c.author(children)})
+		case isLive:
+			c.found(here, encoded(l), "", children)
+		default:
+			c.found(here, "", encoded(w), children)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -72,12 +73,40 @@ func TestDifferencesOfNumbersThatAreTheSame(t *testing.T) {
 	}
 }
 
-func TestDifferencesCarryNoValues(t *testing.T) {
+func TestDifferencesHideSecrets(t *testing.T) {
 	t.Parallel()
-	secret := `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"data":{"a":"%s"},"list":["%s"]}`
-	got := Differences(decode(t, fmt.Sprintf(secret, "aHVudGVyMg==", "hunter2")), decode(t, fmt.Sprintf(secret, "bmV3", "hunter3")), ours)
-	if text := texts(got); text != "data.a; list[0]" {
-		t.Errorf("got %q", text)
+	const secret = `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","labels":{"a":"%[1]s"},"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"%[2]s"}},"data":{"a":"%[2]s"},"stringData":{"b":"%[2]s"},"list":["%[2]s"]}`
+	before, after := decode(t, fmt.Sprintf(secret, "x", "hunter2")), decode(t, fmt.Sprintf(secret, "y", "hunter3"))
+	added := decode(t, fmt.Sprintf(secret, "y", "hunter4"))
+	unset(t, after, "metadata", "annotations")
+	unset(t, added, "data")
+	for _, pair := range [][2]*unstructured.Unstructured{{before, after}, {after, before}, {before, added}, {added, before}} {
+		got := Differences(pair[0], pair[1], ours)
+		if len(got) < 4 {
+			t.Fatalf("got %v", got)
+		}
+		if strings.Contains(fmt.Sprintf("%+v", got), "hunter") {
+			t.Errorf("a value shows in %+v", got)
+		}
+	}
+	if got := Differences(before, added, ours)[3]; got != (Difference{Path: "metadata.labels.a", Before: `"x"`, After: `"y"`}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestDifferencesShowValues(t *testing.T) {
+	t.Parallel()
+	const content = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{},"data":{"a":"%s"%s}}`
+	long := strings.Repeat("ä", 500)
+	got := Differences(decode(t, fmt.Sprintf(content, "1", `,"gone":"x"`)), decode(t, fmt.Sprintf(content, long, `,"new":"y"`)), ours)
+	if len(got) != 3 {
+		t.Fatalf("got %+v", got)
+	}
+	if d := got[0]; d.Before != `"1"` || len(d.After) > shownBytes+3 || !strings.HasSuffix(d.After, "ä…") || !utf8.ValidString(d.After) {
+		t.Errorf("got %+v", d)
+	}
+	if got[1].Before != `"x"` || got[1].After != "" || got[2].Before != "" || got[2].After != `"y"` {
+		t.Errorf("got %+v", got[1:])
 	}
 }
 
