@@ -32,7 +32,7 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 		return reconcile.Result{}, err
 	}
 	u := e.units.getOrAdd(r.NamespacedName)
-	p := &pass{unit: u, object: u.latest(cached).DeepCopy()}
+	p := &pass{unit: u, object: u.latest(cached).DeepCopy(), begun: e.now()}
 	switch {
 	case p.object.DeletionTimestamp != nil:
 		return e.remove(ctx, p)

@@ -20,6 +20,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/apply"
@@ -44,8 +45,10 @@ type pass struct {
 	plan       apply.Plan
 	inventory  []kube.Key
 	actions    []Action
-	built      bool // it came as far as building
-	repeated   bool // it failed as before, without trying
+	begun      time.Time
+	digest     string // of the manifests
+	built      bool   // it came as far as building
+	repeated   bool   // it failed as before, without trying
 	err        error
 }
 

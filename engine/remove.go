@@ -140,14 +140,24 @@ func deletesObjects(k *kustomizev1.Kustomization) bool {
 	}
 }
 
-// terminated waits, where the deletion policy says so, until everything is gone.
+// terminated waits, where the deletion policy says so, until everything is gone,
+// but not longer than the timeout.
 func (e *Engine) terminated(p *pass) error {
 	if p.object.GetDeletionPolicy() != kustomizev1.DeletionPolicyWaitForTermination || len(p.unit.going) == 0 {
 		return nil
 	}
-	return fail(meta.ProgressingReason, Wait, fmt.Errorf("waiting for %s to be gone", names(p.unit.going)))
+	deadline := p.unit.waitUntil(true, p.object.DeletionTimestamp.Add(p.object.GetTimeout()))
+	if !e.now().Before(deadline) {
+		for _, key := range p.unit.going {
+			p.actions = append(p.actions, Action{Key: key, Verb: string(apply.Skipped), Detail: "not waited for any longer: the timeout is over", At: e.now()})
+		}
+		return nil
+	}
+	return &Failure{
+		Reason: meta.ProgressingReason, Next: Wait, Deadline: deadline, Health: true,
+		Err: fmt.Errorf("waiting for %s to be gone", names(p.unit.going)),
+	}
 }
-
 func names(keys []kube.Key) string {
 	texts := make([]string, len(keys))
 	for i, key := range keys {

@@ -27,7 +27,9 @@ func (e *Engine) report(ctx context.Context, p *pass, out Outcome) (reconcile.Re
 	var last Outcome
 	p.inventory, out.Actions, last = p.unit.unreported()
 	failpoint.Hit("status.write")
-	if err := e.saveStatus(ctx, p, statusOf(p.object, p, out)); err != nil {
+	next := statusOf(p.object, p, out)
+	next.History = recorded(next.History, p, out, now)
+	if err := e.saveStatus(ctx, p, next); err != nil {
 		return reconcile.Result{}, ignoreGone(err)
 	}
 	p.unit.reported(out)

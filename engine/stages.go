@@ -94,6 +94,9 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 		err = fail(kustomizev1.BuildFailedReason, Retry, err)
 	}
 	p.set = set
+	if err == nil {
+		p.digest = digestOf(set.Objects)
+	}
 	p.unit.begin(p, set)
 	return err
 }

@@ -27,6 +27,7 @@ func statusOf(k *kustomizev1.Kustomization, p *pass, out Outcome) kustomizev1.Ku
 	}
 	if out.Next == Done {
 		s.LastAppliedRevision = out.Revision
+		s.LastAppliedOriginRevision = p.snapshot.Metadata[originRevisionKey]
 	}
 	conditions := conditionsOf(out, k.Spec.Wait || len(k.Spec.HealthChecks) > 0)
 	for _, c := range conditions {
