@@ -120,7 +120,8 @@ applies in dependency order, prunes what left, puts back what drifted.`,
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	cmd.PersistentFlags().StringVar(&g.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, then ~/.kube/config, then the pod's service account)")
 	cmd.PersistentFlags().StringVar(&g.context, "context", "", "context of the kubeconfig to use")
-	cmd.AddCommand(newRun(g), newReconcile(g), newInstall(g), newUninstall(g), newVersion(g))
+	cmd.AddCommand(newRun(g), newReconcile(g), newInstall(g), newUninstall(g),
+		newGet(g), newTree(g), newWhy(g), newVersion(g))
 	return cmd
 }
 

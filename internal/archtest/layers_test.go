@@ -18,7 +18,7 @@ var layers = [][]string{
 	{"source/*"},
 	{"live"},
 	{"apply", "prune"},
-	{"engine"},
+	{"engine", "explain"},
 	{"cli"},
 	{"."},
 }

@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"start":   command(0, (*script).start),
 			"halt":    command(0, (*script).halt),
 			"once":    command(1, (*script).once),
+			"plumb":   command(2, (*script).plumb),
 			"ready":   command(1, (*script).ready),
 			"not":     command(2, (*script).not),
 			"has":     command(3, (*script).has),
@@ -174,6 +175,18 @@ func (s *script) once(args []string) {
 	fmt.Fprint(s.ts.Stdout(), out)
 	fmt.Fprint(s.ts.Stderr(), errOut)
 	s.ts.Setenv("OUT", out)
+	if code != want {
+		s.ts.Fatalf("exit code %d, want %d\n%s\n%s", code, want, out, errOut)
+	}
+}
+
+// plumb CODE ARGS...: runs a command in $NS; compare with stdout, stderr.
+func (s *script) plumb(args []string) {
+	want, err := strconv.Atoi(args[0])
+	s.ts.Check(err)
+	out, errOut, code := s.Plumb(s.ts.MkAbs("."), args[1:]...)
+	fmt.Fprint(s.ts.Stdout(), out)
+	fmt.Fprint(s.ts.Stderr(), errOut)
 	if code != want {
 		s.ts.Fatalf("exit code %d, want %d\n%s\n%s", code, want, out, errOut)
 	}

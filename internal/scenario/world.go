@@ -299,6 +299,19 @@ func (w *World) Once(args ...string) (stdout, stderr string, code int) {
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
 }
 
+// Plumb runs another command in a folder, with the kubeconfig's context set to
+// this world's namespace, and returns its output and exit code.
+func (w *World) Plumb(dir string, args ...string) (stdout, stderr string, code int) {
+	w.tb.Helper()
+	cmd := exec.CommandContext(w.tb.Context(), Plumb(), args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.config)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	_ = cmd.Run() // the exit code tells
+	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+}
+
 func (w *World) onceCommand(args ...string) *exec.Cmd {
 	return exec.CommandContext(w.tb.Context(), Plumb(), append([]string{
 		"reconcile", "--once", "--kubeconfig", w.config, "--storage-path", w.storage, "--watch-namespace", w.NS, "--lease-namespace", w.NS,

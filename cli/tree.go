@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plumb-gitops/plumb/explain"
+)
+
+func newTree(g *global) *cobra.Command {
+	var namespace, output string
+	cmd := &cobra.Command{
+		Use:   "tree KIND/NAME",
+		Short: "Show what an object brought to the cluster",
+		Long:  `Prints a Kustomization with all that it applied, nested Kustomizations included, and how each is.`,
+		Example: `  plumb tree kustomization/flux-system -n flux-system
+  plumb tree ks/apps -o json`,
+		Args: objectArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return showTree(cmd.Context(), g, namespace, output, args)
+		},
+		ValidArgsFunction: g.completeObjects,
+	}
+	objectFlags(cmd, &namespace, &output)
+	return cmd
+}
+
+func showTree(ctx context.Context, g *global, namespace, output string, args []string) error {
+	l, err := g.lookup(namespace)
+	if err != nil {
+		return err
+	}
+	key, err := l.key(args)
+	if err != nil {
+		return err
+	}
+	root, err := explain.Tree(ctx, l, key)
+	if err != nil {
+		return err
+	}
+	return printValue(g.out, output, root, func(out io.Writer) error { printNode(out, root, "", ""); return nil })
+}
+
+// printNode prints a node behind its branch, and its children below.
+func printNode(out io.Writer, n explain.Node, branch, indent string) {
+	fmt.Fprintf(out, "%s%s  %s", branch, n.Object, n.Status)
+	if n.Status != "Current" && n.Message != "" {
+		fmt.Fprintf(out, ": %s", n.Message)
+	}
+	fmt.Fprintln(out)
+	for i, child := range n.Children {
+		if i == len(n.Children)-1 {
+			printNode(out, child, indent+"└── ", indent+"    ")
+		} else {
+			printNode(out, child, indent+"├── ", indent+"│   ")
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package explain
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/health"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/prune"
+)
+
+// Node is one object and what it brought to the cluster.
+type Node struct {
+	Object   string `json:"object"`
+	Status   string `json:"status"` // a word of kstatus
+	Message  string `json:"message,omitempty"`
+	Children []Node `json:"children,omitempty"`
+}
+
+// atOnce is how many objects are read at a time.
+const atOnce = 16
+
+// Tree reads a Kustomization with its whole inventory, nested Kustomizations
+// included. The error is ErrNotFound when it is not there.
+func Tree(ctx context.Context, r Reader, key kube.Key) (Node, error) {
+	return tree(ctx, r, key, map[kube.Key]bool{})
+}
+
+// tree goes down one level. above are the objects on the way, so that one which
+// contains itself ends.
+func tree(ctx context.Context, r Reader, key kube.Key, above map[kube.Key]bool) (Node, error) {
+	obj, err := get(ctx, r, key)
+	if err != nil {
+		return Node{}, err
+	}
+	if obj == nil && len(above) == 0 {
+		return Node{}, fmt.Errorf("%s: %w", key, ErrNotFound)
+	}
+	n := node(key, obj)
+	if obj == nil || key.GroupKind != unitKey("", "").GroupKind || above[key] {
+		return n, nil
+	}
+	k, err := unitOf(ctx, r, key)
+	if err != nil || k == nil {
+		return n, err
+	}
+	keys, err := prune.Load(k.Status.Inventory)
+	if err != nil {
+		return n, fmt.Errorf("%s: %w", key, err)
+	}
+	below := map[kube.Key]bool{key: true}
+	for k := range above {
+		below[k] = true
+	}
+	n.Children, err = children(ctx, r, keys, below)
+	return n, err
+}
+
+// children reads objects side by side. Each goroutine has its own slot.
+func children(ctx context.Context, r Reader, keys []kube.Key, above map[kube.Key]bool) ([]Node, error) {
+	slices.SortFunc(keys, func(a, b kube.Key) int { return cmp.Compare(a.String(), b.String()) })
+	nodes := make([]Node, len(keys))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, key := range keys {
+		group.Go(func() (err error) {
+			nodes[i], err = tree(ctx, r, key, above)
+			return err
+		})
+	}
+	return nodes, group.Wait()
+}
+
+// node judges one object. One of ours is judged by its own Ready condition.
+func node(key kube.Key, obj *unstructured.Unstructured) Node {
+	v := health.Of(obj)
+	n := Node{Object: key.String(), Status: string(v.Status), Message: v.Message}
+	if obj == nil || key.GroupKind.Group != kustomizev1.GroupVersion.Group {
+		return n
+	}
+	if c := ready(obj); c != nil {
+		n.Message = c.Message
+		if c.Status == metav1.ConditionFalse {
+			n.Status = string(health.Failed)
+		}
+	}
+	return n
+}
+
+func runtimeKind(apiVersion, kind string) schema.GroupVersionKind {
+	return schema.FromAPIVersionAndKind(apiVersion, kind)
+}
