@@ -9,6 +9,7 @@ sh scripts/packages.sh git openssh-server
 echo "== build bin/plumb-test, the product with its crash points armed"
 CGO_ENABLED=0 go build -trimpath -tags failpoint -o bin/plumb-test .
 
+sh scripts/registry.sh
 sh devcluster/build.sh
 if [ -z "${KUBECONFIG_TEST:-}" ]; then
 	dir="$PWD/.dev/test"

@@ -146,6 +146,17 @@ func (r *Registry) Metered(tb testing.TB) *Meter {
 	return m
 }
 
+// Changed puts something before a registry that speaks plain HTTP which changes
+// its answers. It returns where to ask.
+func (r *Registry) Changed(tb testing.TB, change func(*http.Response) error) (address string) {
+	tb.Helper()
+	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: r.Address})
+	forward.ModifyResponse = change
+	server := httptest.NewServer(forward)
+	tb.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
 // Take returns the requests since the last call, as "GET /v2/".
 func (m *Meter) Take() []string {
 	m.mu.Lock()

@@ -51,18 +51,18 @@ func Start(tb testing.TB, o Options) *Registry {
 	config := "version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {inmemory: {}, delete: {enabled: true}}\nhttp:\n  addr: 127.0.0.1:0\n"
 	if o.TLS {
 		server := ca.issue(tb, "localhost")
-		config += fmt.Sprintf("  tls: {certificate: %s, key: %s%s}\n",
+		config += fmt.Sprintf("  tls: {certificate: %q, key: %q%s}\n",
 			save(tb, dir, "server.crt", server.cert), save(tb, dir, "server.key", server.key), clientCAs(tb, dir, o, ca))
 	}
 	switch {
 	case o.Token:
 		r.tokens = startTokens(tb, ca, o)
-		config += fmt.Sprintf("auth: {token: {realm: %q, service: registry, issuer: tests, rootcertbundle: %s}}\n",
+		config += fmt.Sprintf("auth: {token: {realm: %q, service: registry, issuer: tests, rootcertbundle: %q}}\n",
 			r.tokens.url, save(tb, dir, "tokens.crt", r.tokens.signer.cert))
 	case o.Username != "":
 		hashed, err := bcrypt.GenerateFromPassword([]byte(o.Password), bcrypt.MinCost)
 		check(tb, err)
-		config += fmt.Sprintf("auth: {htpasswd: {realm: registry, path: %s}}\n", save(tb, dir, "htpasswd", fmt.Appendf(nil, "%s:%s\n", o.Username, hashed)))
+		config += fmt.Sprintf("auth: {htpasswd: {realm: registry, path: %q}}\n", save(tb, dir, "htpasswd", fmt.Appendf(nil, "%s:%s\n", o.Username, hashed)))
 	}
 	r.Address = serve(tb, save(tb, dir, "config.yaml", []byte(config)))
 	client, err := transport.New(r.Transport())
@@ -76,7 +76,7 @@ func clientCAs(tb testing.TB, dir string, o Options, ca *authority) string {
 	if !o.ClientCert {
 		return ""
 	}
-	return fmt.Sprintf(", clientcas: [%s]", save(tb, dir, "clients.crt", ca.pem))
+	return fmt.Sprintf(", clientcas: [%q]", save(tb, dir, "clients.crt", ca.pem))
 }
 
 // Transport is what a client needs to reach the registry.
