@@ -212,6 +212,9 @@ func indent(extra, fallback string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(extra), "\n", "\n  ") + "\n"
 }
 
+// EngineKubeconfig is the kubeconfig of the engine.
+func (w *World) EngineKubeconfig() string { return w.config }
+
 // Start starts an engine that works on this world alone.
 func (w *World) Start(args ...string) { w.tb.Helper(); w.StartWith(nil, args...) }
 
