@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/internal/denial"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -26,18 +28,32 @@ type Refusal struct {
 	Key kube.Key
 	Op  string // dry-run, apply, delete
 	Err error
+	// Fields are those that cannot be changed in place, when that is why.
+	Fields []string
 }
 
 // Error implements error. It leads with the object.
 func (r *Refusal) Error() string {
 	text := r.Err.Error()
-	if r.Key.GroupKind.Kind == "Secret" {
+	switch {
+	case len(r.Fields) > 0:
+		text = fmt.Sprintf("%s cannot be changed in place (%s)", strings.Join(r.Fields, ", "), unchangeable.FindString(text))
+	case r.Key.GroupKind.Kind == "Secret":
 		text = quoted.ReplaceAllString(text, "${1}(hidden)")
 	}
-	if mentionsImmutable(r.Err) {
-		text += "; to change it, set spec.force or the annotation kustomize.toolkit.fluxcd.io/force: enabled to have it recreated, or delete it, or undo the change"
+	if immutable(r.Err) {
+		text += ": " + r.wayOut()
 	}
 	return fmt.Sprintf("%s %s failed: %s", r.Key, r.Op, text)
+}
+
+// wayOut is what to do about a field that cannot be changed in place.
+func (r *Refusal) wayOut() string {
+	set := "set force: true on the Kustomization, or the annotation "
+	if precious[r.Key.GroupKind] {
+		set = "set the annotation "
+	}
+	return set + kustomizev1.ForceAnnotation + ": enabled on the object, to have it recreated; or delete the object; or undo the change"
 }
 
 // Unwrap gives the server's error.
@@ -48,12 +64,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 var quoted = regexp.MustCompile(`(?s)((?:Invalid|Duplicate|Unsupported) value: |expected [^,]+, got )("(?:[^"\\]|\\.)*"|-?\d[\w.+-]*|.*)`)
 
 func refused(key kube.Key, op string, err error) error {
-	return &Refusal{Key: key, Op: op, Err: err}
-}
-
-func mentionsImmutable(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, "immutable") || strings.Contains(text, "updates to statefulset spec for fields other than")
+	return &Refusal{Key: key, Op: op, Err: denial.Explain(err)}
 }
 
 // refusals are all that is wrong with a set.

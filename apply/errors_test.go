@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -37,7 +39,7 @@ func invalid(kind string, errs ...*field.Error) error {
 
 func TestRefusal(t *testing.T) {
 	t.Parallel()
-	const wayOut = "; to change it, set spec.force or the annotation kustomize.toolkit.fluxcd.io/force: enabled to have it recreated, or delete it, or undo the change"
+	const wayOut = ": set force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change"
 	path := field.NewPath("spec", "x")
 	for name, c := range map[string]struct {
 		kind string
@@ -101,6 +103,17 @@ func TestImmutable(t *testing.T) {
 		"none":                  {nil, false},
 		"immutable field":       {invalid("Job", field.Invalid(path, "x", "field is immutable")), true},
 		"stateful set":          {invalid("StatefulSet", field.Forbidden(path, "updates to statefulset spec for fields other than 'replicas' are forbidden")), true},
+		"claim":                 {invalid("PersistentVolumeClaim", field.Forbidden(path, "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")), true},
+		"address of a service":  {invalid("Service", field.Invalid(path.Child("clusterIPs").Index(0), "x", "may not change once set")), true},
+		"role of a binding":     {invalid("RoleBinding", field.Invalid(field.NewPath("roleRef"), "x", "cannot change roleRef")), true},
+		"storage class":         {invalid("StorageClass", field.Forbidden(field.NewPath("parameters"), "updates to parameters are forbidden.")), true},
+		"priority class":        {invalid("PriorityClass", field.Forbidden(field.NewPath("value"), "may not be changed in an update.")), true},
+		"pod":                   {invalid("Pod", field.Forbidden(path, "pod updates may not change fields other than `spec.containers[*].image`")), true},
+		"config map":            {invalid("ConfigMap", field.Forbidden(field.NewPath("data"), "field is immutable when `immutable` is set")), true},
+		"a rule of a CRD":       {invalid("Database", field.Invalid(path.Child("engine"), "x", "Value is immutable")), true},
+		"a webhook's denial":    {apierrors.NewForbidden(schema.GroupResource{Resource: "jobs"}, "a", errors.New(`admission webhook "v.example.com" denied the request: spec.engine is immutable`)), true},
+		"a webhook's other":     {apierrors.NewForbidden(schema.GroupResource{Resource: "jobs"}, "a", errors.New(`admission webhook "v.example.com" denied the request: no`)), false},
+		"a claim that shrinks":  {invalid("PersistentVolumeClaim", field.Forbidden(path.Child("resources"), "field can not be less than status.capacity")), false},
 		"invalid otherwise":     {invalid("Job", field.Invalid(path, "x", "too long")), false},
 		"a webhook's opinion":   {apierrors.NewForbidden(schema.GroupResource{Resource: "jobs"}, "a", errors.New("immutable")), false},
 		"an error of our own":   {errors.New("immutable"), false},
@@ -112,6 +125,77 @@ func TestImmutable(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	path := field.NewPath("spec")
+	live := parse(t, `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a}, spec: {replicas: 1, serviceName: a, volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: slow, volumeMode: Filesystem}}]}}`)
+	wanted := parse(t, `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a, labels: {x: y}}, spec: {replicas: 2, serviceName: a, volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: fast}}]}}`)
+	refusal := invalid("StatefulSet", field.Forbidden(path, "updates to statefulset spec for fields other than 'replicas' and 'template' are forbidden"))
+	for name, c := range map[string]struct {
+		err  error
+		live *unstructured.Unstructured
+		want string
+	}{
+		"what differs, but for what may": {refusal, live, "spec.volumeClaimTemplates[0].spec.storageClassName"},
+		"what the server says, unseen":   {refusal, nil, "spec"},
+		"what the server says, exactly":  {invalid("Service", field.Invalid(path.Child("clusterIPs").Index(0), "x", "may not change once set")), live, "spec.clusterIPs[0]"},
+		"only what is immutable":         {invalid("Job", field.Invalid(path.Child("a"), "x", "too long"), field.Invalid(path.Child("b"), "x", "field is immutable")), live, "spec.b"},
+		"nothing":                        {errors.New("immutable"), live, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := strings.Join(locked(c.err, wanted, c.live), ", "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRefusalNamesTheField(t *testing.T) {
+	t.Parallel()
+	err := invalid("Secret", field.Invalid(field.NewPath("type"), "hunter2", "field is immutable"))
+	for kind, want := range map[string]string{
+		"Secret":    "Secret/a dry-run failed: type cannot be changed in place (field is immutable): set force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
+		"Namespace": "Namespace/a dry-run failed: type cannot be changed in place (field is immutable): set the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
+	} {
+		refusal := &Refusal{Key: key(t, "{apiVersion: v1, kind: "+kind+", metadata: {name: a}}"), Op: "dry-run", Err: err, Fields: []string{"type"}}
+		if refusal.Error() != want {
+			t.Errorf("got  %s\nwant %s", refusal, want)
+		}
+	}
+}
+
+func TestRefusalNamesTheRight(t *testing.T) {
+	t.Parallel()
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "web",
+		errors.New(`User "system:serviceaccount:team:deployer" cannot patch resource "deployments" in API group "apps" in the namespace "shop"`))
+	err := refused(key(t, "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}}"), "dry-run", forbidden)
+	const want = "Deployment/shop/web dry-run failed: the account system:serviceaccount:team:deployer may not patch deployments.apps in namespace shop: bind it to a Role that allows that"
+	if err.Error() != want || !apierrors.IsForbidden(err) {
+		t.Errorf("got %s", err)
+	}
+}
+
+func TestConflicts(t *testing.T) {
+	t.Parallel()
+	conflict := func(manager, field string) metav1.StatusCause {
+		return metav1.StatusCause{Type: metav1.CauseTypeFieldManagerConflict, Message: `conflict with "` + manager + `" with subresource "scale" using apps/v1`, Field: field}
+	}
+	err := apierrors.NewApplyConflict([]metav1.StatusCause{
+		conflict("argocd", `.spec.template.spec.containers[name="web"].image`), conflict("keda", ".spec.replicas"), conflict("argocd", ".spec.paused"),
+	}, "Apply failed with 3 conflicts")
+	if !contested(err) || contested(apierrors.NewConflict(schema.GroupResource{}, "a", errors.New("x"))) || contested(nil) {
+		t.Error("a conflict of fields is not recognised")
+	}
+	const want = "takes over spec.paused, spec.template.spec.containers[web].image from argocd; spec.replicas from keda"
+	if got := takeover(conflicts(err)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := takeover(nil); got != "" {
+		t.Errorf("got %q for nothing", got)
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/retry"
 )
 
 // kubectlHolds tells whether kubectl, in any of its forms, manages fields of
@@ -28,15 +30,22 @@ func byKubectl(entry metav1.ManagedFieldsEntry) bool {
 // migrate makes kubectl's fields ours, so that the apply that follows removes
 // those which we don't set. A crash in between leaves us owning too much, which
 // that same apply mends in the next pass.
-func (a *Applier) migrate(ctx context.Context, key kube.Key) error {
-	current, err := a.Cluster.Get(ctx, key)
+//
+// Somebody may write in between, so it is tried anew.
+func (p *planning) migrate(ctx context.Context, key kube.Key) error {
+	_, err := retry.Do(ctx, func() (struct{}, error) { return struct{}{}, p.migrateOnce(ctx, key) })
+	return err
+}
+
+func (p *planning) migrateOnce(ctx context.Context, key kube.Key) error {
+	current, err := p.Cluster.Get(ctx, key)
 	if apierrors.IsNotFound(err) {
 		return nil // deleted since: the apply creates it
 	}
 	if err != nil {
 		return err
 	}
-	merged, err := takeOver(current.GetManagedFields(), current.GetAPIVersion())
+	merged, err := takeOver(current.GetManagedFields(), current.GetAPIVersion(), p.req.Rules.Unowned(key.GroupKind))
 	if err != nil {
 		return err
 	}
@@ -47,12 +56,13 @@ func (a *Applier) migrate(ctx context.Context, key kube.Key) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.Cluster.PatchJSON(ctx, key, patch, manager)
+	_, err = p.Cluster.PatchJSON(ctx, key, patch, manager)
 	return err
 }
 
-// takeOver is the list of managers with kubectl's fields added to ours.
-func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, error) {
+// takeOver is the list of managers with kubectl's fields added to ours, but for
+// those that stay on the object by being nobody's.
+func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string, unowned []drift.Path) ([]metav1.ManagedFieldsEntry, error) {
 	all := fieldpath.NewSet()
 	var others []metav1.ManagedFieldsEntry
 	for _, entry := range entries {
@@ -70,6 +80,9 @@ func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.
 				return nil, err
 			}
 		}
+		if !ours {
+			set = set.Difference(setOf(unowned))
+		}
 		all = all.Union(set)
 	}
 	raw, err := all.ToJSON()
@@ -85,4 +98,18 @@ func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.
 		FieldsType: "FieldsV1",
 		FieldsV1:   metav1.NewFieldsV1(string(raw)),
 	}), nil
+}
+
+// setOf is the set of the paths and of all that they lead through: who owns a map
+// and stops applying it removes everything in it.
+func setOf(paths []drift.Path) *fieldpath.Set {
+	set := fieldpath.NewSet()
+	for _, path := range paths {
+		steps := fieldpath.Path{}
+		for _, step := range path {
+			steps = append(steps, fieldpath.PathElement{FieldName: &step})
+			set.Insert(steps.Copy())
+		}
+	}
+	return set
 }

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/plumb-gitops/plumb/drift"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -79,7 +82,7 @@ func TestTakeOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := takeOver(c.entries, "v1")
+			got, err := takeOver(c.entries, "v1", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,13 +100,27 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-func TestTakeOverAgainChangesNothing(t *testing.T) {
+func TestTakeOverLeavesTheRestartToNobody(t *testing.T) {
 	t.Parallel()
-	once, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data":{"f:a":{}}}`)}, "v1")
+	restart := `{"f:spec":{"f:template":{"f:metadata":{"f:annotations":{".":{},"f:kubectl.kubernetes.io/restartedAt":{},"f:x":{}}}}}}`
+	got, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl-rollout", update, "", restart)}, "v1",
+		drift.Rules{}.Unowned(schema.GroupKind{Group: "apps", Kind: "Deployment"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	twice, err := takeOver(once, "v1")
+	want := `{"f:spec":{"f:template":{"f:metadata":{"f:annotations":{"f:x":{}}}}}}`
+	if len(got) != 1 || !sameJSON(t, got[0].FieldsV1.GetRawBytes(), []byte(want)) {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+func TestTakeOverAgainChangesNothing(t *testing.T) {
+	t.Parallel()
+	once, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data":{"f:a":{}}}`)}, "v1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := takeOver(once, "v1", nil)
 	if err != nil || len(twice) != 1 || !sameJSON(t, once[0].FieldsV1.GetRawBytes(), twice[0].FieldsV1.GetRawBytes()) {
 		t.Errorf("got %v, %v, want %v", twice, err, once)
 	}
@@ -111,11 +128,11 @@ func TestTakeOverAgainChangesNothing(t *testing.T) {
 
 func TestTakeOverRefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
-	if got, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data"`)}, "v1"); err == nil {
+	if got, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data"`)}, "v1", nil); err == nil {
 		t.Errorf("got %v, want an error", got)
 	}
 	unread := entry("somebody", update, "", `{"f:data"`)
-	if got, err := takeOver([]metav1.ManagedFieldsEntry{unread}, "v1"); err != nil || len(got) != 2 || !reflect.DeepEqual(got[0], unread) {
+	if got, err := takeOver([]metav1.ManagedFieldsEntry{unread}, "v1", nil); err != nil || len(got) != 2 || !reflect.DeepEqual(got[0], unread) {
 		t.Errorf("got %v, %v: what others hold is none of our business", got, err)
 	}
 }

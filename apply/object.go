@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
-	"github.com/plumb-gitops/plumb/live"
 )
 
 const manager = kustomizev1.FieldManager
@@ -64,9 +63,4 @@ func place(obj *unstructured.Unstructured, namespaced bool) error {
 		return fmt.Errorf("%s/%s has no namespace: set its metadata.namespace, or spec.targetNamespace of the Kustomization", obj.GetKind(), obj.GetName())
 	}
 	return nil
-}
-
-// frozen tells whether the object, as we want it or as it is, asks to be left alone.
-func frozen(obj *unstructured.Unstructured, r live.Record) bool {
-	return r.Frozen || live.Frozen(obj)
 }

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -109,13 +110,13 @@ func TestFrozen(t *testing.T) {
 func TestForced(t *testing.T) {
 	t.Parallel()
 	const mark = "kustomize.toolkit.fluxcd.io/force"
-	for value, want := range map[string]bool{"enabled": true, "Enabled": false, "disabled": false, "": false} {
+	for value, want := range map[string]bool{"enabled": true, "Enabled": true, "disabled": false, "": false} {
 		if got := forced(edited(t, with(t, value, "metadata", "annotations", mark))); got != want {
 			t.Errorf("%q: got %v, want %v", value, got, want)
 		}
 	}
-	if forced(edited(t, with(t, "enabled", "metadata", "labels", mark))) {
-		t.Error("a label forces too")
+	if !forced(edited(t, with(t, "enabled", "metadata", "labels", mark))) {
+		t.Error("a label does not force")
 	}
 }
 
@@ -125,12 +126,23 @@ func TestProvides(t *testing.T) {
 		`{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: x}, spec: {group: example.com, names: {kind: Database}}}`,
 		`{apiVersion: apiextensions.k8s.io/v1beta1, kind: CustomResourceDefinition, metadata: {name: y}, spec: {group: example.com, names: {kind: Queue}}}`,
 		`{apiVersion: example.com/v1, kind: CustomResourceDefinition, metadata: {name: z}, spec: {group: other.com, names: {kind: Other}}}`,
+		`{apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1.metrics.example.com}, spec: {group: metrics.example.com, version: v1}}`,
 		`{apiVersion: v1, kind: Namespace, metadata: {name: shop}}`,
 		`{apiVersion: example.com/v1, kind: Namespace, metadata: {name: other}}`,
 		configMap,
 	))
 	want := provided{
-		kinds: map[schema.GroupKind]bool{{Group: "example.com", Kind: "Database"}: true, {Group: "example.com", Kind: "Queue"}: true},
+		kinds:  map[schema.GroupKind]bool{{Group: "example.com", Kind: "Database"}: true, {Group: "example.com", Kind: "Queue"}: true},
+		groups: map[schema.GroupVersion]bool{{Group: "metrics.example.com", Version: "v1"}: true},
+	}
+	for kind, c := range map[string]struct {
+		stage int
+		comes bool
+	}{"example.com/v1 Database": {2, true}, "metrics.example.com/v1 Load": {lastStage, true}, "metrics.example.com/v2 Load": {lastStage, false}} {
+		version, name, _ := strings.Cut(kind, " ")
+		if stage, comes := got.stage(schema.FromAPIVersionAndKind(version, name)); stage != c.stage || comes != c.comes {
+			t.Errorf("%s: got stage %d, %v", kind, stage, comes)
+		}
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -33,6 +33,7 @@ const (
 	Skipped    Action = "skipped"
 	Deleted    Action = "deleted"
 	Failed     Action = "failed"
+	Drifted    Action = "drifted" // differs, and is only reported
 )
 
 // Change is what happens to one object, and why.
@@ -42,13 +43,19 @@ type Change struct {
 	Reason string // why, where the action does not say it all
 	// Fields are the fields that somebody changed behind our back.
 	Fields []drift.Difference
+	// Taken are the fields that other managers own, with other values, and that
+	// become ours; without values.
+	Taken []drift.Difference
+	// Rules names the drift rules by which fields are left to their writers.
+	Rules []string
 
-	desired  *unstructured.Unstructured
-	hash     drift.Hash // of desired
-	deferred bool       // cannot be tried before an earlier stage is applied
-	migrate  bool       // kubectl holds fields of it
-	drifted  bool       // it was as we want it, and is not any more
-	uid      types.UID  // of what has to go first, for Recreated
+	desired  *unstructured.Unstructured // what is sent: without fields that are left alone
+	hash     drift.Hash                 // of what the source wants
+	deferred bool                       // cannot be tried before an earlier stage is applied
+	migrate  bool                       // kubectl holds fields of it
+	merges   bool                       // what kubectl added stays its own
+	drifted  bool                       // it was as we want it, and is not any more
+	uid      types.UID                  // of what has to go first, for Recreated
 }
 
 // Drifted tells whether the change puts back what somebody else did.
@@ -87,7 +94,7 @@ func untouched(hash drift.Hash, w Written, r live.Record, known bool) bool {
 
 // judge decides from what is there and from the answer to a dry run.
 func judge(c Change, answer *unstructured.Unstructured, r live.Record, known bool) Change {
-	c.migrate = kubectlHolds(answer)
+	c.migrate = kubectlHolds(answer) && !c.merges
 	switch {
 	case answer.GetResourceVersion() == "":
 		c.Action = Created

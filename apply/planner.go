@@ -6,14 +6,12 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
-	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
@@ -45,6 +43,12 @@ type Request struct {
 	Force     bool                 // recreate what cannot be changed in place
 	Written   map[kube.Key]Written // what we know from earlier passes; empty to look at everything
 	Inventory []kube.Key           // what the unit has on the cluster
+	// Ignore are the fields that are left alone once an object exists (spec.ignore).
+	Ignore *drift.Ignores
+	// Rules are the built-in ones of that sort that are on.
+	Rules drift.Rules
+	// ReportDrift has what somebody else changed reported, and left as it is.
+	ReportDrift bool
 }
 
 // Plan finds out what has to be written. It asks the server only about objects
@@ -52,20 +56,17 @@ type Request struct {
 // are in the error, sorted; then there is no plan.
 func (a *Applier) Plan(ctx context.Context, req Request) (Plan, error) {
 	p := a.planning(req)
-	p.provides = provides(req.Objects)
 	if err := p.prepare(ctx); err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Stages: make([][]Change, kube.Stages)}
+	plan := Plan{Stages: make([][]Change, stages)}
 	for i := range plan.Stages {
 		plan.Stages[i] = p.stages[i]
 		if err := p.try(ctx, plan.Stages[i]); err != nil {
 			return Plan{}, err
 		}
 		p.noteNew(plan.Stages[i])
-		if i+1 < kube.Stages {
-			p.deferUntried(p.stages[i+1:])
-		}
+		p.deferUntried(p.stages[i+1:])
 	}
 	return plan, nil
 }
@@ -77,7 +78,8 @@ type planning struct {
 	provides provided
 	claimed  map[object.ObjMetadata]bool // the inventory
 	fresh    map[string]bool             // namespaces that this plan creates
-	stages   [kube.Stages][]Change
+	scaling  *scaling
+	stages   [stages][]Change
 }
 
 // Follow has the live view follow the kinds of a unit's inventory, for when
@@ -87,7 +89,10 @@ func (a *Applier) Follow(ctx context.Context, unit types.NamespacedName, invento
 }
 
 func (a *Applier) planning(req Request) *planning {
-	p := &planning{Applier: a, req: req, fresh: map[string]bool{}, claimed: map[object.ObjMetadata]bool{}}
+	p := &planning{
+		Applier: a, req: req, provides: provides(req.Objects), scaling: newScaling(req.Objects),
+		fresh: map[string]bool{}, claimed: map[object.ObjMetadata]bool{},
+	}
 	for _, key := range req.Inventory {
 		p.claimed[key.ObjMetadata] = true
 	}
@@ -104,6 +109,9 @@ func (p *planning) prepare(ctx context.Context) error {
 			continue
 		}
 		stage := kube.Stage(c.Key.GroupKind)
+		if c.deferred {
+			stage, _ = p.provides.stage(c.Key.GVK())
+		}
 		p.stages[stage] = append(p.stages[stage], c)
 	}
 	if len(errs) > 0 {
@@ -146,10 +154,13 @@ func (p *planning) follow(ctx context.Context) error {
 func (p *planning) change(obj *unstructured.Unstructured) (Change, error) {
 	desired := owned(obj, p.req.Unit)
 	gvk := desired.GroupVersionKind()
+	_, comes := p.provides.stage(gvk)
 	mapping, err := p.Cluster.Mapping(gvk)
 	switch {
-	case meta.IsNoMatchError(err) && p.provides.kinds[gvk.GroupKind()]:
-		return Change{Key: kube.KeyOf(desired), Action: Created, Reason: "kind defined in this set", desired: desired, hash: drift.Content(desired), deferred: true}, nil
+	case meta.IsNoMatchError(err) && comes:
+		c := p.wish(desired)
+		c.Action, c.Reason, c.deferred = Created, "kind defined in this set", true
+		return c, nil
 	case meta.IsNoMatchError(err):
 		return Change{}, &UnknownKind{Key: kube.KeyOf(desired)}
 	case err != nil:
@@ -158,7 +169,21 @@ func (p *planning) change(obj *unstructured.Unstructured) (Change, error) {
 	if err := place(desired, mapping.Scope.Name() == meta.RESTScopeNameNamespace); err != nil {
 		return Change{}, err
 	}
-	return Change{Key: kube.KeyOf(desired), desired: desired, hash: drift.Content(desired)}, nil
+	return p.wish(desired), nil
+}
+
+// wish is a change of which only the wish is known. Its hash differs when other
+// fields are ignored, or when an autoscaler of the set comes or goes.
+func (p *planning) wish(desired *unstructured.Unstructured) Change {
+	key := kube.KeyOf(desired)
+	ignored := p.req.Ignore.Paths(desired)
+	if p.scaling.targets(key) {
+		ignored = append(ignored, drift.Path{drift.HPAReplicas})
+	}
+	return Change{
+		Key: key, desired: desired, hash: drift.Content(desired).With(ignored),
+		merges: says(desired, PolicyAnnotation, policyMerge),
+	}
 }
 
 // noteNew remembers which namespaces come with this plan.
@@ -174,7 +199,7 @@ func (p *planning) noteNew(stage []Change) {
 func (p *planning) deferUntried(later [][]Change) {
 	for _, stage := range later {
 		for i := range stage {
-			if p.fresh[stage[i].Key.Namespace] && !live.Frozen(stage[i].desired) {
+			if p.fresh[stage[i].Key.Namespace] && excused(stage[i].desired, false) == "" {
 				stage[i].Action, stage[i].Reason, stage[i].deferred = Created, "namespace created by this set", true
 			}
 		}
@@ -202,78 +227,6 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 	}
 	_ = group.Wait() // the errors are in errs
 	return joined(errs)
-}
-
-// known decides without a request where that can be done.
-func (p *planning) known(c Change) (Change, bool) {
-	r, known := p.View.Get(c.Key)
-	w := p.req.Written[c.Key]
-	switch {
-	case known && r.Owner == p.req.Unit && untouched(c.hash, w, r, known):
-		c.Action = Unchanged
-		return c, true
-	case frozen(c.desired, r):
-		c.Action, c.Reason = Skipped, kustomizev1.ReconcileAnnotation+" is disabled"
-		return c, true
-	}
-	c.drifted = w.Desired == c.hash && w != (Written{})
-	return c, false
-}
-
-// ask decides by a dry run on the server.
-func (p *planning) ask(ctx context.Context, c Change) (Change, error) {
-	r, known := p.View.Get(c.Key)
-	if known && taken(p.req.Unit, r, p.claimed[c.Key.ObjMetadata], p.Exists) {
-		return c, fmt.Errorf("%s is managed by Kustomization %s now: remove it from one of the two sources", c.Key, r.Owner)
-	}
-	answer, err := p.Cluster.Apply(ctx, c.desired, kube.ApplyOptions{Manager: manager, DryRun: true})
-	if immutable(err) && (p.req.Force || forced(c.desired)) {
-		return p.replace(ctx, c, r, known)
-	}
-	if err != nil {
-		return c, refused(c.Key, "dry-run", err)
-	}
-	c = judge(c, answer, r, known)
-	if c.Action == Configured && c.drifted {
-		c.Fields, err = p.differences(ctx, c.Key, answer)
-	}
-	return c, err
-}
-
-// differences looks at a drifted object to tell what was changed, and by whom.
-func (a *Applier) differences(ctx context.Context, key kube.Key, answer *unstructured.Unstructured) ([]drift.Difference, error) {
-	current, err := a.Cluster.Get(ctx, key)
-	if apierrors.IsNotFound(err) {
-		return nil, nil // deleted since: the apply creates it
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: look at what drifted: %w", key, err)
-	}
-	return drift.Differences(current, answer, manager), nil
-}
-
-// replace plans to delete and create an object.
-func (a *Applier) replace(ctx context.Context, c Change, r live.Record, known bool) (Change, error) {
-	c.Action, c.Reason, c.uid = Recreated, "a field cannot be changed in place", r.UID
-	if known {
-		return c, nil
-	}
-	current, err := a.Cluster.Get(ctx, c.Key)
-	if err != nil {
-		return c, fmt.Errorf("%s: look at what has to be recreated: %w", c.Key, err)
-	}
-	c.uid = current.GetUID()
-	return c, nil
-}
-
-// forced tells whether the object itself asks to be recreated.
-func forced(obj *unstructured.Unstructured) bool {
-	return obj.GetAnnotations()[kustomizev1.ForceAnnotation] == kustomizev1.EnabledValue
-}
-
-// immutable tells whether the server refuses to change a field in place.
-func immutable(err error) bool {
-	return err != nil && apierrors.IsInvalid(err) && mentionsImmutable(err)
 }
 
 // IsUnknownKind tells whether an error is, or holds, an UnknownKind.

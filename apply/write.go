@@ -7,10 +7,12 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/retry"
 	"github.com/plumb-gitops/plumb/live"
 )
 
@@ -37,6 +39,7 @@ func (n *NotYet) Error() string {
 // that failed. The result holds what was done, also beside an error; running
 // the same plan anew after a crash does the rest.
 func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, error) {
+	p := a.planning(req)
 	result := Result{Written: map[kube.Key]Written{}}
 	for i, stage := range plan.Stages {
 		if later := plan.Stages[i:]; i > 0 {
@@ -44,10 +47,10 @@ func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, erro
 				return result, err
 			}
 		}
-		if err := a.catchUp(ctx, req, stage); err != nil {
+		if err := p.catchUp(ctx, stage); err != nil {
 			return result, err
 		}
-		written, err := a.write(ctx, stage)
+		written, err := p.write(ctx, stage)
 		result.Changes = append(result.Changes, stage...)
 		maps.Copy(result.Written, written)
 		if err != nil {
@@ -58,15 +61,16 @@ func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, erro
 	return result, nil
 }
 
-// ready tells whether definitions just applied are served, so that what waits
-// for them can be tried.
+// ready tells whether definitions and API services just applied are served, so
+// that what waits for them can be tried.
 func (a *Applier) ready(before []Change, later [][]Change) error {
 	if !anyDeferred(later) {
 		return nil
 	}
 	var waiting []kube.Key
 	for _, c := range before {
-		if r, known := a.View.Get(c.Key); isDefinition(c.Key.GroupKind) && (!known || r.Health.Status != health.Current) {
+		provides := isDefinition(c.Key.GroupKind) || isService(c.Key.GroupKind)
+		if r, known := a.View.Get(c.Key); provides && (!known || r.Health.Status != health.Current) {
 			waiting = append(waiting, c.Key)
 		}
 	}
@@ -89,11 +93,10 @@ func anyDeferred(later [][]Change) bool {
 
 // catchUp validates the objects of a stage that could not be tried when the
 // plan was made, before the first object of the stage is written.
-func (a *Applier) catchUp(ctx context.Context, req Request, stage []Change) error {
+func (p *planning) catchUp(ctx context.Context, stage []Change) error {
 	if !anyDeferred([][]Change{stage}) {
 		return nil
 	}
-	p := a.planning(req)
 	if err := p.follow(ctx); err != nil {
 		return err
 	}
@@ -120,19 +123,19 @@ func (a *Applier) catchUp(ctx context.Context, req Request, stage []Change) erro
 
 // write carries out one stage. Each goroutine has its own slot, so no lock is
 // needed.
-func (a *Applier) write(ctx context.Context, stage []Change) (map[kube.Key]Written, error) {
+func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Written, error) {
 	errs := make([]error, len(stage))
 	records := make([]live.Record, len(stage))
 	group := errgroup.Group{}
 	group.SetLimit(parallel)
 	for i := range stage {
 		if !stage[i].Writes() {
-			records[i], _ = a.View.Get(stage[i].Key)
+			records[i], _ = p.View.Get(stage[i].Key)
 			continue
 		}
 		group.Go(func() error {
 			failpoint.Hit("apply.object")
-			records[i], errs[i] = a.one(ctx, stage[i])
+			records[i], errs[i] = p.one(ctx, stage[i])
 			return nil
 		})
 	}
@@ -142,7 +145,7 @@ func (a *Applier) write(ctx context.Context, stage []Change) (map[kube.Key]Writt
 		switch {
 		case errs[i] != nil:
 			stage[i].Action, stage[i].Reason = Failed, errs[i].Error()
-		case stage[i].Action != Skipped:
+		case stage[i].Action != Skipped && stage[i].Action != Drifted:
 			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: records[i].Owned}
 		}
 	}
@@ -151,28 +154,41 @@ func (a *Applier) write(ctx context.Context, stage []Change) (map[kube.Key]Writt
 
 // one writes one object. A crash before the answer leaves an object that is in
 // the inventory already, so the next pass finds it.
-func (a *Applier) one(ctx context.Context, c Change) (live.Record, error) {
+func (p *planning) one(ctx context.Context, c Change) (live.Record, error) {
 	if c.Action == Recreated {
-		if err := a.makeRoom(ctx, c); err != nil {
+		if err := p.makeRoom(ctx, c); err != nil {
 			return live.Record{}, err
 		}
 	}
 	if c.migrate {
-		if err := a.migrate(ctx, c.Key); err != nil {
+		if err := p.migrate(ctx, c.Key); err != nil {
 			return live.Record{}, refused(c.Key, "take over from kubectl", err)
 		}
 	}
-	answer, err := a.Cluster.Apply(ctx, c.desired, kube.ApplyOptions{Manager: manager})
+	answer, err := p.send(ctx, c.desired, intent{write: true, force: c.migrate || len(c.Taken) > 0})
+	if contested(err) {
+		answer, err = p.overtaken(ctx, c)
+	}
 	if err != nil {
 		return live.Record{}, refused(c.Key, "apply", err)
 	}
-	return a.View.Observe(answer), nil
+	return p.View.Observe(answer), nil
+}
+
+// overtaken applies an object to which somebody wrote between plan and apply,
+// after a look at what is to be left to him.
+func (p *planning) overtaken(ctx context.Context, c Change) (*unstructured.Unstructured, error) {
+	c, _, err := p.dryRun(ctx, c, true)
+	if err != nil {
+		return nil, err
+	}
+	return p.send(ctx, c.desired, intent{write: true, force: true})
 }
 
 // makeRoom deletes what has to be recreated. When a finalizer keeps it, the pass
 // ends here and the deletion wakes the next one, which then creates the object.
-func (a *Applier) makeRoom(ctx context.Context, c Change) error {
-	gone, err := a.Cluster.Delete(ctx, c.Key, c.uid, "")
+func (p *planning) makeRoom(ctx context.Context, c Change) error {
+	gone, err := retry.Do(ctx, func() (bool, error) { return p.Cluster.Delete(ctx, c.Key, c.uid, "") })
 	if err != nil {
 		return refused(c.Key, "delete", err)
 	}

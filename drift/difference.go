@@ -21,7 +21,13 @@ type Difference struct {
 	Manager string `json:"manager"` // the field manager that wrote it last, "" when nobody knows
 	Before  string `json:"before"`  // on the cluster, "" when it is not there
 	After   string `json:"after"`   // as we want it, "" when it has to go
+
+	held bool
 }
+
+// Held tells whether another manager owns the field now, so that it is he who
+// changed it, and not the source.
+func (d Difference) Held() bool { return d.held }
 
 // Hidden stands for a value that must not be shown.
 const Hidden = "(hidden)"
@@ -53,15 +59,32 @@ type other struct {
 	fields  fields
 }
 
+// Changes are the paths, sorted, at which live is not as wanted says; what wanted
+// does not say counts for nothing. A nil live has no changes.
+func Changes(wanted, live *unstructured.Unstructured) []string {
+	if live == nil {
+		return nil
+	}
+	c := comparison{subset: true}
+	c.compare("", content(live), content(wanted), nil)
+	out := make([]string, len(c.out))
+	for i, d := range c.out {
+		out[i] = d.Path
+	}
+	slices.Sort(out)
+	return out
+}
+
 type comparison struct {
 	others []other // newest first
 	secret bool
+	subset bool // what is live only counts for nothing
 	out    []Difference
 }
 
 // found adds a difference; a value that is not there is the text "".
 func (c *comparison) found(path, before, after string, owners []other) {
-	c.out = append(c.out, Difference{Path: path, Manager: c.author(owners), Before: c.shown(path, before), After: c.shown(path, after)})
+	c.out = append(c.out, Difference{Path: path, Manager: c.author(owners), Before: c.shown(path, before), After: c.shown(path, after), held: len(owners) > 0})
 }
 
 // shown is as much of a value as may be shown. Of a Secret that is its metadata,
@@ -106,8 +129,10 @@ func (c *comparison) compare(path string, live, wanted any, owners []other) {
 }
 
 func (c *comparison) compareMaps(path string, live, wanted map[string]any, owners []other) {
-	keys := maps.Clone(live)
-	maps.Copy(keys, wanted)
+	keys := maps.Clone(wanted)
+	if !c.subset {
+		maps.Copy(keys, live)
+	}
 	for key := range keys {
 		l, isLive := live[key]
 		w, isWanted := wanted[key]

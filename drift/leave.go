@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
@@ -34,6 +35,19 @@ func Leave(wanted, live *unstructured.Unstructured, paths []Path, another Writer
 		}
 	}
 	return out
+}
+
+// With is the hash of content of which the fields at paths are left alone.
+func (h Hash) With(paths []Path) Hash {
+	if len(paths) == 0 {
+		return h
+	}
+	mixed := fnv.New128a()
+	_, _ = mixed.Write(h[:])
+	for _, path := range paths {
+		_, _ = mixed.Write([]byte(path.String() + "\x00"))
+	}
+	return sum(mixed)
 }
 
 // Sets tells whether the object has a field at one of the paths.

@@ -37,7 +37,8 @@ type Log struct {
 func NewLog(limit int) *Log { return &Log{limit: limit} }
 
 // Add adds a report; the oldest ones make room. Of a report that is larger than
-// the whole log, the fields at its end are left out.
+// the whole log, the fields at its end are left out. Drift that is only reported,
+// and found again as it was, is one report.
 func (l *Log) Add(r Report) {
 	r.Fields = slices.Clone(r.Fields)
 	for r.size() > l.limit && len(r.Fields) > 0 {
@@ -45,6 +46,9 @@ func (l *Log) Add(r Report) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !r.Corrected && l.repeatsLocked(r) {
+		return
+	}
 	l.reports = append(l.reports, r)
 	l.bytes += r.size()
 	first := 0
@@ -52,6 +56,16 @@ func (l *Log) Add(r Report) {
 		l.bytes -= l.reports[first].size()
 	}
 	l.reports = slices.Delete(l.reports, 0, first)
+}
+
+// repeatsLocked tells whether the last report of the object said the same.
+func (l *Log) repeatsLocked(r Report) bool {
+	for _, last := range slices.Backward(l.reports) {
+		if last.Unit == r.Unit && last.Object == r.Object {
+			return !last.Corrected && slices.Equal(last.Fields, r.Fields)
+		}
+	}
+	return false
 }
 
 // Reports are the reports of a unit, newest first; "" stands for all units.

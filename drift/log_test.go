@@ -59,6 +59,26 @@ func TestLogIsSafe(t *testing.T) {
 	}
 }
 
+func TestLogKeepsOneReportOfStandingDrift(t *testing.T) {
+	t.Parallel()
+	log, field := NewLog(1<<16), Difference{Path: "data.a", Before: `"1"`}
+	standing := report("u", 1, field)
+	standing.Corrected = false
+	log.Add(standing)
+	log.Add(report("u", 2, field))
+	log.Add(standing)
+	if got := log.Reports(""); len(got) != 2 {
+		t.Errorf("got %v", got)
+	}
+	standing.Fields = []Difference{{Path: "data.a", Before: `"2"`}}
+	log.Add(standing)
+	log.Add(report("u", 1, field))
+	log.Add(standing)
+	if got := log.Reports(""); len(got) != 5 {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestFights(t *testing.T) {
 	t.Parallel()
 	log := NewLog(1 << 16)

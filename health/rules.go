@@ -10,9 +10,10 @@ import (
 
 // rules correct the verdict of kstatus for one kind each.
 var rules = map[schema.GroupKind]func(*unstructured.Unstructured, Verdict) Verdict{
-	{Group: "batch", Kind: "Job"}:   job,
-	{Kind: "Pod"}:                   pod,
-	{Kind: "PersistentVolumeClaim"}: claim,
+	{Group: "batch", Kind: "Job"}:                         job,
+	{Kind: "Pod"}:                                         pod,
+	{Kind: "PersistentVolumeClaim"}:                       claim,
+	{Group: "apiregistration.k8s.io", Kind: "APIService"}: apiService,
 }
 
 // job: kstatus calls a Job current as soon as it runs. Who waits for a Job (a
@@ -64,6 +65,20 @@ func claim(obj *unstructured.Unstructured, v Verdict) Verdict {
 		return Verdict{Failed, "PVC has lost its volume"}
 	}
 	return v
+}
+
+// apiService: kstatus knows no APIService, and calls every one current. Until it
+// is available, the cluster does not serve its kinds.
+func apiService(obj *unstructured.Unstructured, v Verdict) Verdict {
+	available, ok := condition(obj, "Available")
+	switch {
+	case v.Status != Current || ok && available.Status == "True":
+		return v
+	case !ok:
+		return Verdict{InProgress, "API service has not been checked yet"}
+	default:
+		return Verdict{InProgress, sentence("API service is not available", available.Reason)}
+	}
 }
 
 // custom is for every other kind: it looks closer at the Ready condition.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/discovery"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/internal/denial"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -38,7 +39,7 @@ func (p *Pruner) holds(ctx context.Context, key kube.Key) (string, error) {
 }
 
 func (p *Pruner) claimHolds(ctx context.Context, key kube.Key) (string, error) {
-	claim, err := p.Cluster.Get(ctx, key)
+	claim, err := p.get(ctx, key)
 	if apierrors.IsNotFound(err) {
 		return "", nil
 	}
@@ -52,7 +53,7 @@ func (p *Pruner) claimHolds(ctx context.Context, key kube.Key) (string, error) {
 }
 
 func (p *Pruner) definitionHolds(ctx context.Context, key kube.Key) (string, error) {
-	definition, err := p.Cluster.Get(ctx, key)
+	definition, err := p.get(ctx, key)
 	if apierrors.IsNotFound(err) {
 		return "", nil
 	}
@@ -131,7 +132,7 @@ func (p *Pruner) unmanagedOf(ctx context.Context, gvr schema.GroupVersionResourc
 			return "", nil
 		}
 		if err != nil {
-			return "", err
+			return "", denial.Explain(err)
 		}
 		for i := range list.Items {
 			if obj := &list.Items[i]; !automatic(obj) {

@@ -7,9 +7,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/plumb-gitops/plumb/internal/denial"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/retry"
 	"github.com/plumb-gitops/plumb/live"
 )
 
@@ -45,18 +49,31 @@ type Outcome struct {
 // outcomes say for each object whether it may leave the inventory (Gone,
 // Forget) or has to stay (Wait, Block); what failed is in the error, and stays.
 func (p *Pruner) Run(ctx context.Context, r Request) ([]Outcome, error) {
-	var byStage [kube.Stages][]kube.Key
+	var byStage [stages][]kube.Key
 	for _, key := range r.Objects {
-		stage := kube.Stage(key.GroupKind)
+		stage := stage(key.GroupKind)
 		byStage[stage] = append(byStage[stage], key)
 	}
 	var all []Outcome
 	var errs []error
-	for i := kube.Stages - 1; i >= 0; i-- {
-		outcomes, err := p.stage(ctx, r, byStage[i])
+	for _, keys := range byStage {
+		outcomes, err := p.stage(ctx, r, keys)
 		all, errs = append(all, outcomes...), append(errs, err)
 	}
 	return all, errors.Join(errs...)
+}
+
+// stages is how many there are: those of applying, and one for rights.
+const stages = kube.Stages + 1
+
+// stage is when objects of a kind are deleted: in the opposite order of
+// applying, but accounts and rights after everything else. A unit may act by
+// rights that are among its own objects, and so may what is being terminated.
+func stage(gk schema.GroupKind) int {
+	if gk.Group == "rbac.authorization.k8s.io" || gk == (schema.GroupKind{Kind: "ServiceAccount"}) {
+		return stages - 1
+	}
+	return kube.Stages - 1 - kube.Stage(gk)
 }
 
 // stage decides and deletes the objects of one stage. Each goroutine has its
@@ -91,14 +108,14 @@ func (p *Pruner) one(ctx context.Context, r Request, key kube.Key) (Outcome, err
 			return out, err
 		}
 		failpoint.Hit("prune.object")
-		gone, err := p.Cluster.Delete(ctx, key, c.record.UID, c.record.ResourceVersion)
+		gone, err := p.delete(ctx, c)
 		switch {
 		case apierrors.IsConflict(err): // it changed since we looked
 			if c, err = p.look(ctx, key); err != nil {
 				return Outcome{}, err
 			}
 		case err != nil:
-			return Outcome{}, fmt.Errorf("%s delete failed: %w", key, err)
+			return Outcome{}, fmt.Errorf("%s delete failed: %w", key, denial.Explain(err))
 		case !gone:
 			return Outcome{Key: key, Verdict: Wait, Deleted: true, Reason: "something keeps it from being deleted"}, nil
 		default:
@@ -106,6 +123,26 @@ func (p *Pruner) one(ctx context.Context, r Request, key kube.Key) (Outcome, err
 		}
 	}
 	return Outcome{}, fmt.Errorf("%s delete failed: it changes faster than it can be looked at", key)
+}
+
+// delete deletes what was looked at, and nothing that came after it: that it may
+// be sent again. A conflict is for the caller, who looks again.
+func (p *Pruner) delete(ctx context.Context, c candidate) (bool, error) {
+	conflict := error(nil)
+	gone, err := retry.Do(ctx, func() (bool, error) {
+		gone, err := p.Cluster.Delete(ctx, c.key, c.record.UID, c.record.ResourceVersion)
+		if apierrors.IsConflict(err) {
+			conflict, err = err, nil
+		}
+		return gone, err
+	})
+	return gone, errors.Join(conflict, err)
+}
+
+// get reads an object.
+func (p *Pruner) get(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error) {
+	obj, err := retry.Do(ctx, func() (*unstructured.Unstructured, error) { return p.Cluster.Get(ctx, key) })
+	return obj, denial.Explain(err)
 }
 
 // decide asks the vetoes; without one the object has to go.
@@ -127,7 +164,7 @@ func (p *Pruner) decide(ctx context.Context, r Request, c candidate) (Outcome, e
 
 // look reads the object itself, for when the live view is behind.
 func (p *Pruner) look(ctx context.Context, key kube.Key) (candidate, error) {
-	obj, err := p.Cluster.Get(ctx, key)
+	obj, err := p.get(ctx, key)
 	if apierrors.IsNotFound(err) {
 		return candidate{key: key}, nil
 	}

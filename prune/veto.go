@@ -56,7 +56,7 @@ func (p *Pruner) unlabelled(ctx context.Context, _ Request, c candidate) (Verdic
 	if c.known {
 		return "", "", nil
 	}
-	_, err := p.Cluster.Get(ctx, c.key)
+	_, err := p.get(ctx, c.key)
 	switch {
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
 		return Gone, "", nil
