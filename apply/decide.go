@@ -87,10 +87,10 @@ func (p *planning) dryRun(ctx context.Context, c Change, exists bool) (Change, *
 	}
 	answer, err := p.send(ctx, c.desired, intent{})
 	switch {
+	case ignores && !exists && (err != nil || answer.GetResourceVersion() != ""):
+		return p.dryRun(ctx, c, true) // it does exist, without our labels
 	case contested(err):
 		return p.contest(ctx, c, err)
-	case err == nil && ignores && !exists && answer.GetResourceVersion() != "":
-		return p.dryRun(ctx, c, true)
 	}
 	return c, answer, err
 }

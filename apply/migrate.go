@@ -45,12 +45,12 @@ func (p *planning) migrateOnce(ctx context.Context, key kube.Key) error {
 	if err != nil {
 		return err
 	}
-	merged, err := takeOver(current.GetManagedFields(), current.GetAPIVersion(), p.req.Rules.Unowned(key.GroupKind))
+	merged, err := takeOver(current.GetManagedFields(), current.GetAPIVersion(), p.req.Rules.Kept(key.GroupKind))
 	if err != nil {
 		return err
 	}
 	patch, err := json.Marshal([]map[string]any{
-		{"op": "test", "path": "/metadata/resourceVersion", "value": current.GetResourceVersion()},
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": current.GetResourceVersion()}, // or it is a conflict
 		{"op": "replace", "path": "/metadata/managedFields", "value": merged},
 	})
 	if err != nil {
@@ -60,56 +60,70 @@ func (p *planning) migrateOnce(ctx context.Context, key kube.Key) error {
 	return err
 }
 
+// keeper is who owns what drift rules keep of kubectl's. A field that is nobody's
+// would go with the last field of ours that is beside it.
+const keeper = "plumb"
+
 // takeOver is the list of managers with kubectl's fields added to ours, but for
-// those that stay on the object by being nobody's.
-func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string, unowned []drift.Path) ([]metav1.ManagedFieldsEntry, error) {
-	all := fieldpath.NewSet()
+// those that are kept as they are.
+func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string, keep []drift.Path) ([]metav1.ManagedFieldsEntry, error) {
+	ours, kept, keeps := fieldpath.NewSet(), fieldpath.NewSet(), leaves(keep)
 	var others []metav1.ManagedFieldsEntry
 	for _, entry := range entries {
-		ours := entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
-		if !ours && !byKubectl(entry) {
+		byUs := entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
+		byKeeper := entry.Manager == keeper && entry.Operation == metav1.ManagedFieldsOperationUpdate
+		if !byUs && !byKeeper && !byKubectl(entry) {
 			others = append(others, entry)
 			continue
 		}
-		if entry.Subresource == "status" {
+		if entry.Subresource == "status" || entry.FieldsV1 == nil {
 			continue // no spec of ours: nobody owns it any more
 		}
 		set := fieldpath.NewSet()
-		if entry.FieldsV1 != nil {
-			if err := set.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
-				return nil, err
-			}
+		if err := set.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
+			return nil, err
 		}
-		if !ours {
-			set = set.Difference(setOf(unowned))
+		if !byUs {
+			kept = kept.Union(set.Intersection(keeps))
+			set = set.Difference(keeps)
 		}
-		all = all.Union(set)
+		if !byKeeper {
+			ours = ours.Union(set)
+		}
 	}
-	raw, err := all.ToJSON()
-	if err != nil {
-		return nil, err
+	if !kept.Empty() {
+		entry, err := managing(keeper, metav1.ManagedFieldsOperationUpdate, apiVersion, kept)
+		if err != nil {
+			return nil, err
+		}
+		others = append(others, entry)
 	}
+	entry, err := managing(manager, metav1.ManagedFieldsOperationApply, apiVersion, ours)
+	return append(others, entry), err
+}
+
+// managing is an entry of managedFields.
+func managing(manager string, how metav1.ManagedFieldsOperationType, apiVersion string, set *fieldpath.Set) (metav1.ManagedFieldsEntry, error) {
+	raw, err := set.ToJSON()
 	now := metav1.Now()
-	return append(others, metav1.ManagedFieldsEntry{
+	return metav1.ManagedFieldsEntry{
 		Manager:    manager,
-		Operation:  metav1.ManagedFieldsOperationApply,
+		Operation:  how,
 		APIVersion: apiVersion,
 		Time:       &now,
 		FieldsType: "FieldsV1",
 		FieldsV1:   metav1.NewFieldsV1(string(raw)),
-	}), nil
+	}, err
 }
 
-// setOf is the set of the paths and of all that they lead through: who owns a map
-// and stops applying it removes everything in it.
-func setOf(paths []drift.Path) *fieldpath.Set {
+func leaves(paths []drift.Path) *fieldpath.Set {
 	set := fieldpath.NewSet()
 	for _, path := range paths {
-		steps := fieldpath.Path{}
-		for _, step := range path {
-			steps = append(steps, fieldpath.PathElement{FieldName: &step})
-			set.Insert(steps.Copy())
+		steps := make(fieldpath.Path, len(path))
+		for i, step := range path {
+			steps[i] = fieldpath.PathElement{FieldName: &step}
 		}
+		set.Insert(steps)
 	}
 	return set
 }

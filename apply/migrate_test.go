@@ -2,6 +2,7 @@ package apply
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -100,17 +101,25 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-func TestTakeOverLeavesTheRestartToNobody(t *testing.T) {
+func TestTakeOverKeepsTheRestart(t *testing.T) {
 	t.Parallel()
-	restart := `{"f:spec":{"f:template":{"f:metadata":{"f:annotations":{".":{},"f:kubectl.kubernetes.io/restartedAt":{},"f:x":{}}}}}}`
-	got, err := takeOver([]metav1.ManagedFieldsEntry{entry("kubectl-rollout", update, "", restart)}, "v1",
-		drift.Rules{}.Unowned(schema.GroupKind{Group: "apps", Kind: "Deployment"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `{"f:spec":{"f:template":{"f:metadata":{"f:annotations":{"f:x":{}}}}}}`
-	if len(got) != 1 || !sameJSON(t, got[0].FieldsV1.GetRawBytes(), []byte(want)) {
-		t.Errorf("got %v, want %s", got, want)
+	const (
+		place   = `{"f:spec":{"f:template":{"f:metadata":{"f:annotations":{%s}}}}}`
+		restart = `"f:kubectl.kubernetes.io/restartedAt":{}`
+	)
+	entries := []metav1.ManagedFieldsEntry{entry("kubectl-rollout", update, "", fmt.Sprintf(place, restart+`,"f:x":{}`))}
+	for range 2 { // the second time the keeper is there already
+		got, err := takeOver(entries, "v1", drift.Rules{}.Kept(schema.GroupKind{Group: "apps", Kind: "Deployment"}))
+		if err != nil || len(got) != 2 {
+			t.Fatalf("got %v, %v", got, err)
+		}
+		if got[0].Manager != keeper || got[0].Operation != update || !sameJSON(t, got[0].FieldsV1.GetRawBytes(), []byte(fmt.Sprintf(place, restart))) {
+			t.Errorf("the keeper has %v", got[0])
+		}
+		if got[1].Manager != manager || !sameJSON(t, got[1].FieldsV1.GetRawBytes(), []byte(fmt.Sprintf(place, `"f:x":{}`))) {
+			t.Errorf("we have %v", got[1])
+		}
+		entries = got
 	}
 }
 

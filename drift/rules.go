@@ -19,8 +19,8 @@ type Rule struct {
 	paths  []Path
 	kinds  []schema.GroupKind // none: every kind
 	writer Writer
-	// unowned: the source does not set the field, so it is kept by being nobody's.
-	unowned bool
+	// kept: the field is a person's, and stays when those of kubectl become ours.
+	kept bool
 }
 
 // HPAReplicas is the rule that holds only while there is an autoscaler, which
@@ -51,7 +51,7 @@ var library = []Rule{
 		paths: []Path{{"spec", "suspend"}}, kinds: []schema.GroupKind{{Group: "batch", Kind: "Job"}}, writer: named("kueue")},
 	{Name: "rollout-restart", What: "the annotation that kubectl rollout restart sets on the pods of a Deployment, StatefulSet or DaemonSet",
 		paths: []Path{{"spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"}}, kinds: workloadKinds,
-		writer: func(metav1.ManagedFieldsEntry) bool { return false }, unowned: true},
+		writer: func(metav1.ManagedFieldsEntry) bool { return false }, kept: true},
 	{Name: "vpa-resources", What: "resources of containers, to the vertical pod autoscaler and to in-place resizes",
 		paths:  []Path{{"spec", "template", "spec", "containers", each, "resources"}, {"spec", "containers", each, "resources"}},
 		kinds:  append([]schema.GroupKind{{Kind: "Pod"}}, workloadKinds...),
@@ -171,12 +171,12 @@ func reaches(f fields, path Path) bool {
 	return false
 }
 
-// Unowned are the fields of a kind that are kept although nobody applies them,
-// when those of kubectl are taken over.
-func (r Rules) Unowned(gk schema.GroupKind) []Path {
+// Kept are the fields of a kind that stay as they are when those of kubectl are
+// taken over.
+func (r Rules) Kept(gk schema.GroupKind) []Path {
 	var out []Path
 	for _, rule := range r.of(gk) {
-		if rule.unowned {
+		if rule.kept {
 			out = append(out, rule.paths...)
 		}
 	}

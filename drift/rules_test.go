@@ -133,13 +133,13 @@ func TestRulesAreDocumented(t *testing.T) {
 	}
 }
 
-func TestUnowned(t *testing.T) {
+func TestKept(t *testing.T) {
 	t.Parallel()
 	gk := schema.GroupKind{Group: "apps", Kind: "Deployment"}
-	if got := (Rules{}).Unowned(gk); len(got) != 1 || got[0].String() != "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt" {
+	if got := (Rules{}).Kept(gk); len(got) != 1 || got[0].String() != "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt" {
 		t.Errorf("got %v", got)
 	}
-	if got := (Rules{}).Without("rollout-restart").Unowned(gk); got != nil {
+	if got := (Rules{}).Without("rollout-restart").Kept(gk); got != nil {
 		t.Errorf("got %v although it is off", got)
 	}
 }
