@@ -61,7 +61,26 @@ func (p *planning) ask(ctx context.Context, c Change) (Change, error) {
 		c.Action, c.Reason = Skipped, why // by an annotation on the cluster
 		return c, nil
 	}
-	return p.explain(ctx, judge(c, answer, r, known), answer, known)
+	judged := judge(c, answer, r, known)
+	if known && judged.Action == Configured && answer.GetResourceVersion() != r.ResourceVersion {
+		if judged, err = p.judgeAnew(ctx, c, answer, r); err != nil {
+			return c, err
+		}
+	}
+	return p.explain(ctx, judged, answer, known)
+}
+
+// judgeAnew judges by the object itself: the live view was behind the answer, and
+// what differs may be what it has not seen yet.
+func (p *planning) judgeAnew(ctx context.Context, c Change, answer *unstructured.Unstructured, r live.Record) (Change, error) {
+	current, err := p.get(ctx, c.Key)
+	switch {
+	case err == nil:
+		r = live.Reduce(current)
+	case !apierrors.IsNotFound(err): // deleted since: the apply creates it
+		return c, refused(c.Key, "look", err)
+	}
+	return judge(c, answer, r, true), nil
 }
 
 func refusedOrNil(key kube.Key, op string, err error) error {
