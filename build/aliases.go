@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/plumb-gitops/plumb/build/decrypt"
 )
 
 // kustomize writes out YAML aliases where they stand. It does so without any
@@ -31,9 +33,18 @@ func (b *builder) file(name string) ([]byte, error) {
 	if content, ok := b.overlay[name]; ok {
 		return content, nil
 	}
+	if content, ok := b.plain[name]; ok {
+		return content, nil
+	}
 	content, err := b.read(name)
 	if err != nil {
 		return nil, err
+	}
+	if b.spec.Decrypt != nil && decrypt.Encrypted(name, content) {
+		if content, err = b.decrypted(name, content); err != nil {
+			return nil, b.undecrypted(name, err)
+		}
+		b.plain[name] = content
 	}
 	if err := checkAliases(content, maxEmbedded); err != nil {
 		return nil, &Error{File: name, Err: err}

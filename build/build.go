@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/types"
 
+	"github.com/plumb-gitops/plumb/build/decrypt"
 	"github.com/plumb-gitops/plumb/source"
 )
 
@@ -31,20 +32,28 @@ type Spec struct {
 	// TargetNamespace, unless "", becomes the namespace of all objects, over the
 	// one that the kustomization sets.
 	TargetNamespace string
+	// NamePrefix and NameSuffix go around the names of all objects.
+	NamePrefix, NameSuffix string
+	// Patches come after those of the kustomization, and Components after its own;
+	// these are folders, relative to Path.
+	Patches    []types.Patch
+	Components []string
+	// IgnoreMissingComponents leaves out Components that are not there.
+	IgnoreMissingComponents bool
+	// Images replace those of the kustomization that have the same name.
+	Images []types.Image
+	// BuildMetadata, unless empty, takes the place of the kustomization's.
+	BuildMetadata []string
+	// CommonMetadata is added to every object.
+	CommonMetadata Metadata
+	// Substitution of variables comes after the build.
+	Substitution Substitution
+	// Decrypt holds the keys for files that SOPS encrypted; nil refuses those.
+	Decrypt *decrypt.Keys
 	// RemoteBases allows kustomizations to fetch from elsewhere (http, git). That
 	// makes the build depend on what nobody can compare: its read set is never
 	// Unchanged.
 	RemoteBases bool
-}
-
-// changes tells whether the spec asks for more than the kustomization as it is.
-func (s Spec) changes() bool { return s.TargetNamespace != "" }
-
-// customize puts what the spec asks for into the kustomization at its path.
-func (s Spec) customize(k *types.Kustomization) {
-	if s.TargetNamespace != "" {
-		k.Namespace = s.TargetNamespace
-	}
 }
 
 // Result is the outcome of a build.
@@ -81,7 +90,7 @@ func failure(file, format string, args ...any) *Error {
 // be read) say nothing about it, and their read set is never Unchanged.
 func Kustomization(ctx context.Context, tree source.Tree, spec Spec) (Result, error) {
 	r := newRecorder(ctx, tree)
-	b := &builder{recorder: r, spec: spec}
+	b := &builder{recorder: r, spec: spec, plain: map[string][]byte{}}
 	objects, err := b.build()
 	reads := r.readSet(b.remote)
 	if r.broken != nil {
@@ -98,6 +107,7 @@ func Kustomization(ctx context.Context, tree source.Tree, spec Spec) (Result, er
 type builder struct {
 	*recorder
 	spec     Spec
+	plain    map[string][]byte // what was decrypted, by file
 	overlay  map[string][]byte // kustomizations as the spec wants them, in place of the tree's
 	visited  []kustomization   // bases come before those that use them
 	building []string          // the folders that lead to the one being inspected
@@ -122,7 +132,7 @@ func (b *builder) build() ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, b.explain(err)
 	}
-	return objects, nil
+	return b.finish(objects)
 }
 
 // Hash names the content of one desired object: hex, stable over the order of

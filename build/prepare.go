@@ -29,7 +29,7 @@ func (b *builder) prepare() (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if empty(k) {
+	if empty(k) && len(b.spec.Components) == 0 {
 		return "", nil
 	}
 	if !b.spec.changes() {
@@ -125,7 +125,9 @@ func empty(k *types.Kustomization) bool {
 
 // overlays puts k, as the spec wants it, in place of the file of that name.
 func (b *builder) overlays(name string, k *types.Kustomization) error {
-	b.spec.customize(k)
+	if err := b.customize(path.Dir(name), k); err != nil {
+		return err
+	}
 	content, err := yaml.Marshal(k)
 	if err != nil {
 		return failure(name, "%w", err)
