@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -42,7 +43,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	cluster := scenario.Open(t).Cluster
-	w := &world{TB: t, cluster: cluster, ns: fmt.Sprintf("apply-%d-%s", numbered.Add(1), strings.ToLower(string(types.UID(metav1.Now().Format("150405"))))), known: map[kube.Key]apply.Written{}}
+	w := &world{TB: t, cluster: cluster, ns: fmt.Sprintf("apply%d-%d", os.Getpid(), numbered.Add(1)), known: map[kube.Key]apply.Written{}}
 	w.unit = types.NamespacedName{Namespace: w.ns, Name: "apps"}
 	w.changes = make(chan live.Change, 10000)
 	w.view = live.New(t.Context(), cluster, func(c live.Change) { w.changes <- c })
