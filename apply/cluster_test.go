@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -147,9 +148,7 @@ func (w *world) try(objects []*unstructured.Unstructured) ([]apply.Change, error
 		}
 	}
 	result, err := w.Run(w.Context(), req, plan)
-	for key, written := range result.Written {
-		w.known[key] = written
-	}
+	maps.Copy(w.known, result.Written)
 	return result.Changes, err
 }
 

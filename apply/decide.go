@@ -166,8 +166,8 @@ func (p *planning) hold(ctx context.Context, c Change, current *unstructured.Uns
 	return c, nil
 }
 
-// explain adds what there is to say about a change to an object that exists, and
-// turns drift into a report where that is all that is wished for.
+// explain adds what there is to say about a change, and turns drift into a report
+// where that is all that is wished for.
 func (p *planning) explain(ctx context.Context, c Change, answer *unstructured.Unstructured, known bool) (Change, error) {
 	if !c.Writes() {
 		return c, nil
@@ -182,17 +182,30 @@ func (p *planning) explain(ctx context.Context, c Change, answer *unstructured.U
 		}
 	}
 	if forgotten {
-		c.drifted = len(c.Fields) > 0 && !slices.ContainsFunc(c.Fields, func(d drift.Difference) bool { return !d.Held() })
+		c.drifted = allHeld(c.Fields)
 	}
-	switch {
-	case warn && c.drifted && c.Action == Created:
-		c.Action, c.Reason = Drifted, "it was deleted"
-	case warn && c.drifted:
-		c.Action = Drifted
-	case c.Reason == "":
+	if warn && c.drifted {
+		return reported(c), nil
+	}
+	if c.Reason == "" {
 		c.Reason = takeover(c.Taken)
 	}
 	return c, nil
+}
+
+// reported is drift that stays as it is.
+func reported(c Change) Change {
+	if c.Action == Created {
+		c.Reason = "it was deleted"
+	}
+	c.Action = Drifted
+	return c
+}
+
+// allHeld tells whether somebody else has all that differs: then it was he who
+// changed it. What nobody holds may be new in the source.
+func allHeld(fields []drift.Difference) bool {
+	return len(fields) > 0 && !slices.ContainsFunc(fields, func(d drift.Difference) bool { return !d.Held() })
 }
 
 // differences looks at a drifted object to tell what was changed, and by whom.

@@ -1,10 +1,14 @@
 package prune
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/plumb-gitops/plumb/live"
 )
 
 func TestRightsAreDeletedLast(t *testing.T) {
@@ -28,4 +32,26 @@ func TestRightsAreDeletedLast(t *testing.T) {
 			t.Errorf("%s is deleted in stage %d", gk, stage(gk))
 		}
 	}
+}
+
+// FuzzDecide: whatever the live view says, only what is this unit's, free to go
+// and not on its way is deleted.
+func FuzzDecide(f *testing.F) {
+	for seed := range uint64(64) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		owners := []types.NamespacedName{unit, {Namespace: "flux-system", Name: "other"}, {Namespace: "team", Name: "apps"}, {}}
+		record := live.Record{Owner: owners[r.IntN(len(owners))], Keep: r.IntN(2) == 0, Deleting: r.IntN(2) == 0}
+		request := Request{Unit: unit, Consent: r.IntN(2) == 0, Leave: r.IntN(2) == 0}
+		c := candidate{key: key("shop", "a", "", "v1", "ConfigMap"), record: record, known: true}
+		out, err := (&Pruner{}).decide(t.Context(), request, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free := record.Owner == unit && !record.Keep && !record.Deleting; (out.Verdict == Delete) != free {
+			t.Errorf("%+v with %+v: %s", record, request, out.Verdict)
+		}
+	})
 }
