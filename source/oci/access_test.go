@@ -1,6 +1,7 @@
 package oci_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -228,15 +229,15 @@ func startProxy(t *testing.T) (address string, tunnels *atomic.Int64) {
 		w.WriteHeader(http.StatusOK)
 		down, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			up.Close()
+			_ = up.Close()
 			return
 		}
 		go func() {
 			_, _ = io.Copy(up, buffered)
-			up.Close()
+			_ = up.Close()
 		}()
 		_, _ = io.Copy(down, up)
-		down.Close()
+		_ = down.Close()
 	}))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://"), tunnels
@@ -248,51 +249,46 @@ func TestHostile(t *testing.T) {
 	t.Parallel()
 	r := testregistry.Start(t, testregistry.Options{})
 	push(t, r, "latest", "a: 1\n")
-	replace := func(path string, body func(good []byte) []byte) func(*http.Response) error {
-		return func(response *http.Response) error {
-			if response.Request.Method != http.MethodGet || !strings.Contains(response.Request.URL.Path, path) {
-				return nil
-			}
-			good, err := io.ReadAll(response.Body)
-			if err != nil {
-				return err
-			}
-			text := string(body(good))
-			response.Body, response.ContentLength = io.NopCloser(strings.NewReader(text)), -1
-			response.Header.Del("Content-Length")
-			return nil
-		}
-	}
 	tests := map[string]struct {
-		change func(*http.Response) error
-		err    string
+		path   string                      // what is asked for
+		body   func(good []byte) []byte    // what is sent instead
+		header func(answer *http.Response) // how the answer is changed
+		err    string                      // "-" for none
 	}{
-		"another manifest":       {replace("/manifests/", func(good []byte) []byte { return append(good, ' ') }), "does not match requested digest"},
-		"a manifest without end": {replace("/manifests/", func([]byte) []byte { return make([]byte, 5<<20) }), "more than 4194304 bytes"},
-		"another layer":          {replace("/blobs/", func(good []byte) []byte { good[9] ^= 1; return good }), ""},
-		"a longer layer":         {replace("/blobs/", func(good []byte) []byte { return append(good, make([]byte, 1<<20)...) }), "more than the"},
-		"a shorter layer":        {replace("/blobs/", func(good []byte) []byte { return good[:len(good)-4] }), ""},
-		"no digest": {func(response *http.Response) error {
-			response.Header.Del("Docker-Content-Digest")
-			return nil
-		}, "-"},
-		"another server": {func(response *http.Response) error {
-			if strings.Contains(response.Request.URL.Path, "/blobs/") {
-				response.StatusCode = http.StatusTemporaryRedirect
-				response.Header.Set("Location", "http://169.254.169.254/?token="+password)
-			}
-			return nil
-		}, "redirect"},
-		"an error page": {func(response *http.Response) error {
-			response.StatusCode = http.StatusBadGateway
-			return nil
-		}, "status 502"},
+		"another manifest":       {path: "/manifests/", body: func(good []byte) []byte { return append(good, ' ') }, err: "does not match requested digest"},
+		"a manifest without end": {path: "/manifests/", body: func([]byte) []byte { return make([]byte, 5<<20) }, err: "more than 4194304 bytes"},
+		"another layer":          {path: "/blobs/", body: func(good []byte) []byte { good[9] ^= 1; return good }},
+		"a longer layer":         {path: "/blobs/", body: func(good []byte) []byte { return append(good, make([]byte, 1<<20)...) }, err: "more than the"},
+		"a shorter layer":        {path: "/blobs/", body: func(good []byte) []byte { return good[:len(good)-4] }},
+		"no digest":              {header: func(answer *http.Response) { answer.Header.Del("Docker-Content-Digest") }, err: "-"},
+		"an error page":          {header: func(answer *http.Response) { answer.StatusCode = http.StatusBadGateway }, err: "status 502"},
+		"another server": {path: "/blobs/", header: func(answer *http.Response) {
+			answer.StatusCode = http.StatusTemporaryRedirect
+			answer.Header.Set("Location", "http://169.254.169.254/?token="+password)
+		}, err: "redirect"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client := newClient(t, t.TempDir(), source.DefaultLimits())
-			address := r.Changed(t, tc.change)
+			address := r.Changed(t, func(answer *http.Response) error {
+				if !strings.Contains(answer.Request.URL.Path, tc.path) {
+					return nil
+				}
+				if tc.header != nil {
+					tc.header(answer)
+				}
+				if tc.body == nil || answer.Request.Method != http.MethodGet {
+					return nil
+				}
+				good, err := io.ReadAll(answer.Body)
+				if err != nil {
+					return err
+				}
+				answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(tc.body(good))), -1
+				answer.Header.Del("Content-Length")
+				return nil
+			})
 			s, _, err := client.Fetch(t.Context(), plain(address), "")
 			if tc.err == "-" {
 				check(t, err)

@@ -95,7 +95,7 @@ func (r *repository) simpleClaims(ctx context.Context, digest v1.Hash) (found []
 	}
 	p, err := parse(got.Manifest)
 	if err != nil || p.image == nil {
-		return nil, []error{errNotASignature}, nil
+		return nil, []error{errNotASignature}, nil //nolint:nilerr // it is one of those that don't count
 	}
 	for _, layer := range p.image.Layers[:min(len(p.image.Layers), mostSignatures)] {
 		if layer.MediaType != simpleSigning {

@@ -70,10 +70,10 @@ func (n notary) sign(t *testing.T, r *testregistry.Registry, on v1.Descriptor) {
 	check(t, err)
 }
 
-func policyFor(t *testing.T, level, identity string) []byte {
+func strict(t *testing.T, identity string) []byte {
 	t.Helper()
 	text, err := json.Marshal(map[string]any{"version": "1.0", "trustPolicies": []any{map[string]any{
-		"name": "all", "registryScopes": []string{"*"}, "signatureVerification": map[string]any{"level": level},
+		"name": "all", "registryScopes": []string{"*"}, "signatureVerification": map[string]any{"level": "strict"},
 		"trustStores": []string{"ca:tests"}, "trustedIdentities": []string{identity},
 	}}})
 	check(t, err)
@@ -92,12 +92,12 @@ func TestNotation(t *testing.T) {
 		want   string
 		err    string
 	}{
-		"signed":                        {policy: policyFor(t, "strict", anybody), by: []notary{good}, want: "CN=release"},
-		"signed by whom the policy has": {policy: policyFor(t, "strict", release), by: []notary{good}, want: "CN=release"},
-		"second of two":                 {policy: policyFor(t, "strict", anybody), by: []notary{other, good}, want: "CN=release"},
-		"signed by somebody else":       {policy: policyFor(t, "strict", nobody), by: []notary{good}, err: "no signature that spec.verify accepts"},
-		"signed under another CA":       {policy: policyFor(t, "strict", anybody), by: []notary{other}, err: "no signature that spec.verify accepts"},
-		"not signed":                    {policy: policyFor(t, "strict", anybody), err: "is not signed"},
+		"signed":                        {policy: strict(t, anybody), by: []notary{good}, want: "CN=release"},
+		"signed by whom the policy has": {policy: strict(t, release), by: []notary{good}, want: "CN=release"},
+		"second of two":                 {policy: strict(t, anybody), by: []notary{other, good}, want: "CN=release"},
+		"signed by somebody else":       {policy: strict(t, nobody), by: []notary{good}, err: "no signature that spec.verify accepts"},
+		"signed under another CA":       {policy: strict(t, anybody), by: []notary{other}, err: "no signature that spec.verify accepts"},
+		"not signed":                    {policy: strict(t, anybody), err: "is not signed"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestNotation(t *testing.T) {
 		moved := attachment(t, r, elsewhere)
 		moved.Subject = &on
 		r.Push(t, repository, "", moved)
-		judged(t, r, &oci.Verify{Provider: oci.Notation, TrustPolicy: policyFor(t, "strict", anybody), Certificates: trusted}, "", "no signature that spec.verify accepts")
+		judged(t, r, &oci.Verify{Provider: oci.Notation, TrustPolicy: strict(t, anybody), Certificates: trusted}, "", "no signature that spec.verify accepts")
 	})
 	t.Run("a policy that skips", func(t *testing.T) {
 		t.Parallel()

@@ -172,8 +172,7 @@ func (r *repository) attached(ctx context.Context, referrer v1.Descriptor) ([]by
 
 // status of an answer that made an error, 0 when there was none.
 func status(err error) int {
-	var answer *registry.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*registry.Error](err); ok {
 		return answer.StatusCode
 	}
 	return 0
