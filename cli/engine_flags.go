@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/source/git"
@@ -29,6 +30,12 @@ type engineFlags struct {
 	leaseNamespace string
 	namespaces     []string
 	takeOver       bool
+	strict         bool
+	additive       bool
+	account        string
+	remoteExec     bool
+	remoteInsecure bool
+	driftRules     string
 	logLevel       string
 	logFormat      string
 }
@@ -43,12 +50,21 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that makes sure of one engine per cluster")
 	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
 	flags.BoolVar(&f.takeOver, "take-over", false, "work on the cluster although the toolkit's controllers run in it")
+	flags.BoolVar(&f.strict, "strict-substitution", true, "refuse manifests with ${variables} that are not defined and have no default")
+	flags.BoolVar(&f.additive, "additive-ready-expr", false, "ask of a dependency with a readyExpr to be Ready as well")
+	flags.StringVar(&f.account, "default-service-account", "", "service account that Kustomizations act as which name none (default: Plumb's own rights)")
+	flags.BoolVar(&f.remoteExec, "insecure-kubeconfig-exec", false, "let kubeconfigs out of Secrets run programs of this machine")
+	flags.BoolVar(&f.remoteInsecure, "insecure-kubeconfig-tls", false, "let kubeconfigs out of Secrets skip the verification of certificates")
+	flags.StringVar(&f.driftRules, "drift-rules", "", "built-in drift rules: all are on but those named with a minus, as in -hpa-replicas; after none only those named")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 }
 
 // leaseName is the lease that every engine takes, wherever it runs.
 const leaseName = "plumb-engine"
+
+// driftBytes is how much of what others changed is kept in memory.
+const driftBytes = 1 << 20
 
 // prepare reaches the cluster and turns the flags into an engine's settings.
 func (f *engineFlags) prepare(g *global) (engine.Options, error) {
@@ -67,6 +83,10 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	if f.concurrent < 1 {
 		return engine.Options{}, usage(fmt.Errorf("--concurrent %d: want at least 1", f.concurrent))
 	}
+	rules, err := drift.ParseRules(f.driftRules)
+	if err != nil {
+		return engine.Options{}, usage(fmt.Errorf("--drift-rules: %w", err))
+	}
 	dir, err := f.storageDir()
 	if err != nil {
 		return engine.Options{}, err
@@ -83,6 +103,16 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 		RemoteBases:    f.remoteBases,
 		VerifyInterval: f.verifyInterval,
 		OwnNamespace:   ownNamespace(),
+
+		DefaultServiceAccount: f.account,
+		Remote: kube.RemoteOptions{
+			AllowExec: f.remoteExec, AllowInsecure: f.remoteInsecure, UserAgent: cluster.Config.UserAgent,
+		},
+		StrictSubstitution: f.strict,
+		AdditiveReadyExpr:  f.additive,
+		DriftRules:         rules,
+		Drift:              drift.NewLog(driftBytes),
+
 		Namespaces:     f.namespaces,
 		LeaderElection: engine.Election{Enabled: true, Namespace: f.leaseNamespace, Name: leaseName},
 	}, nil

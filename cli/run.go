@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
 )
 
@@ -58,7 +60,7 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, log, "metrics", f.metricsAddr, metricsHandler()) })
+	group.Go(func() error { return serve(ctx, log, "metrics", f.metricsAddr, metricsHandler(options.Drift)) })
 	group.Go(func() error { return serve(ctx, log, "health", f.healthAddr, healthHandler(&ready)) })
 	group.Go(func() error {
 		defer cancel() // the servers end with the engine
@@ -74,8 +76,14 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	return nil
 }
 
-func metricsHandler() http.Handler {
+// metricsHandler serves figures, and the differences that `plumb drift` shows.
+func metricsHandler(found *drift.Log) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("/drift", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		reports := found.Reports(r.URL.Query().Get("unit"))
+		_ = json.NewEncoder(w).Encode(append([]drift.Report{}, reports...)) // whoever asked has gone
+	})
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
 	return mux
 }

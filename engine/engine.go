@@ -17,6 +17,8 @@ import (
 
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/dag"
+	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 	"github.com/plumb-gitops/plumb/source"
@@ -26,6 +28,7 @@ import (
 // View is what the engine needs of the live view.
 type View interface {
 	apply.View
+	Judge(unit types.NamespacedName, checks *health.Checks)
 	Follow(user live.User, keys ...kube.Key) error
 	Followers(key kube.Key) []live.User
 	Object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error)
@@ -52,9 +55,15 @@ type Options struct {
 	// engine itself.
 	DefaultServiceAccount string
 	Remote                kube.RemoteOptions // what kubeconfigs of other clusters may ask for
-	OwnNamespace          string             // where Plumb itself runs, "" when outside of the cluster
-	Namespaces            []string           // work on objects of these only; all when empty
-	LeaderElection        Election
+	// StrictSubstitution makes a variable that is not defined an error.
+	StrictSubstitution bool
+	// AdditiveReadyExpr asks of a dependency with a readyExpr to be Ready as well.
+	AdditiveReadyExpr bool
+	DriftRules        drift.Rules // the built-in rules that are on
+	Drift             *drift.Log  // takes what was found
+	OwnNamespace      string      // where Plumb itself runs, "" when outside of the cluster
+	Namespaces        []string    // work on objects of these only; all when empty
+	LeaderElection    Election
 	// Observe, when set, is told how each pass ended. It must not block.
 	Observe func(Progress)
 }

@@ -88,7 +88,7 @@ func (e *Engine) announce(p *pass, out Outcome) {
 		e.events.event(p.object, kustomizev1.GroupVersion.String(), kustomizev1.KustomizationKind, warning, reason, message, annotations, when)
 		e.log.Info(message, "kind", kustomizev1.KustomizationKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name, "reason", reason, "revision", out.Revision)
 	}
-	var done, back []string
+	var done, back, found []string
 	now := e.now()
 	acted := now
 	for _, a := range out.Actions {
@@ -97,6 +97,8 @@ func (e *Engine) announce(p *pass, out Outcome) {
 		}
 		switch {
 		case a.Verb == string(apply.Failed):
+		case a.Verb == string(apply.Drifted):
+			found = append(found, line(a))
 		case a.Drifted:
 			back = append(back, line(a))
 		default:
@@ -105,6 +107,9 @@ func (e *Engine) announce(p *pass, out Outcome) {
 	}
 	if len(back) > 0 {
 		send(false, kustomizev1.DriftCorrectedReason, listing(back), acted)
+	}
+	if len(found) > 0 {
+		send(true, kustomizev1.DriftDetectedReason, listing(found), acted)
 	}
 	if len(done) > 0 {
 		send(false, meta.ProgressingReason, listing(done), acted)

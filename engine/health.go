@@ -27,7 +27,7 @@ func (e *Engine) healthy(ctx context.Context, p *pass) error {
 	}
 	var failed, waiting []string
 	for _, key := range checks {
-		v := verdict(p.target.view, key)
+		v := p.verdict(ctx, key)
 		switch v.Status {
 		case health.Current:
 		case health.Failed:
@@ -113,8 +113,17 @@ func (e *Engine) check(k *kustomizev1.Kustomization, ref kustomizev1.NamespacedO
 	return kube.Key{ObjMetadata: object.ObjMetadata{Namespace: namespace, Name: ref.Name, GroupKind: gv.WithKind(ref.Kind).GroupKind()}, Version: gv.Version}, nil
 }
 
-func verdict(view View, key kube.Key) health.Verdict {
-	r, known := view.Get(key)
+// verdict judges one object that a unit waits for. One that is only followed by
+// name is judged here, since the view does not know for whom.
+func (p *pass) verdict(ctx context.Context, key kube.Key) health.Verdict {
+	if p.recipe.checks.Covers(key.GVK()) && !p.object.Spec.Wait {
+		obj, err := p.target.view.Object(ctx, key)
+		if err != nil {
+			return health.Verdict{Status: health.Unknown, Message: err.Error()}
+		}
+		return p.recipe.checks.Check(obj)
+	}
+	r, known := p.target.view.Get(key)
 	switch {
 	case !known:
 		return health.Verdict{Status: health.NotFound}

@@ -47,15 +47,14 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 		failpoint.Hit("finalizer.added")
 	}
 	e.depend(p)
+	e.wakeJudges(p.unit.name) // of labels, say, that changed
 	return e.pass(ctx, p)
 }
 
 // pass runs the pipeline within the unit's timeout and reports how it ended.
 func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
 	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())
-	if p.err = supported(p.object.Spec); p.err == nil {
-		p.err = e.stages(limited, p)
-	}
+	p.err = e.stages(limited, p)
 	cancel()
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here

@@ -38,6 +38,7 @@ type pass struct {
 	reader     *reader
 	references references
 	target     target
+	recipe     *recipe
 	object     *kustomizev1.Kustomization // as it is when the pass starts; inventory writes update it
 	snapshot   source.Snapshot
 	set        build.Result
@@ -71,6 +72,11 @@ func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
 	if err := e.aim(ctx, p); err != nil {
 		return err
 	}
+
+	if err := e.read(p); err != nil {
+		return err
+	}
+	e.judge(ctx, p)
 
 	// unchanged: the same files read, the same spec, nothing of ours touched on
 	// the cluster. There is nothing to build, to ask or to write.

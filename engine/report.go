@@ -33,6 +33,7 @@ func (e *Engine) report(ctx context.Context, p *pass, out Outcome) (reconcile.Re
 		return reconcile.Result{}, ignoreGone(err)
 	}
 	p.unit.reported(out)
+	e.wakeJudges(p.unit.name)
 	failpoint.Hit("status.written")
 	if news(last, out) {
 		e.announce(p, out)

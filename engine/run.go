@@ -159,7 +159,7 @@ func control(mgr manager.Manager, kind client.Object, r reconcile.Reconciler, a 
 	if err != nil {
 		return err
 	}
-	touched := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+	touched := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
 	if err := c.Watch(source.Kind(mgr.GetCache(), kind, &handler.EnqueueRequestForObject{}, touched)); err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/build"
 	"github.com/plumb-gitops/plumb/dag"
+	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/prune"
@@ -28,19 +30,54 @@ func (e *Engine) blocked(p *pass) error {
 	if cycle := e.graph.Cycle(p.unit.name); cycle != nil {
 		return fail(kustomizev1.DependencyNotReadyReason, Stall, fmt.Errorf("dependency cycle: %s", dag.Format(cycle)))
 	}
-	waiting := e.graph.Blocked(p.unit.name, e.ready)
+	expressions, err := readiness(p.object)
+	if err != nil {
+		return fail(kustomizev1.DependencyNotReadyReason, Stall, err)
+	}
+	waiting := e.graph.Blocked(p.unit.name, func(name types.NamespacedName) bool {
+		if expression := expressions[name]; expression != nil {
+			ready, err := e.readyBy(expression, p.object, name)
+			return ready && err == nil
+		}
+		return e.ready(name)
+	})
 	if len(waiting) == 0 {
 		return nil
 	}
 	texts, on := make([]string, len(waiting)), make([]string, len(waiting))
 	for i, name := range waiting {
 		on[i] = kustomizev1.KustomizationKind + "/" + name.String()
-		texts[i] = fmt.Sprintf("dependency '%s' is not ready", name)
-		if !e.exists(name) {
-			texts[i] = fmt.Sprintf("dependency '%s' not found", name)
-		}
+		texts[i] = e.notReady(expressions[name], p.object, name)
 	}
 	return &Failure{Reason: kustomizev1.DependencyNotReadyReason, Next: Wait, On: on, Err: errors.New(strings.Join(texts, ", "))}
+}
+
+// notReady says why a dependency does not count as ready.
+func (e *Engine) notReady(expression *health.Readiness, self *kustomizev1.Kustomization, name types.NamespacedName) string {
+	if !e.exists(name) {
+		return fmt.Sprintf("dependency '%s' not found", name)
+	}
+	if expression == nil {
+		return fmt.Sprintf("dependency '%s' is not ready", name)
+	}
+	if _, err := e.readyBy(expression, self, name); err != nil {
+		return fmt.Sprintf("dependency '%s' is not ready: %v", name, err)
+	}
+	return fmt.Sprintf("dependency '%s' is not ready: its readyExpr is false", name)
+}
+
+// readyBy judges a dependency by an expression, which takes the place of the rule
+// below. With AdditiveCELDependencyCheck both have to agree.
+func (e *Engine) readyBy(expression *health.Readiness, self *kustomizev1.Kustomization, name types.NamespacedName) (bool, error) {
+	u, ok := e.units.get(name)
+	if !ok {
+		return false, nil
+	}
+	k, _ := u.state()
+	if k == nil || e.AdditiveReadyExpr && !e.ready(name) {
+		return false, nil
+	}
+	return expression.Ready(asMap(self), asMap(k))
 }
 
 // ready tells whether a unit is Ready at its current generation and revision.
@@ -81,11 +118,7 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 		p.repeated = true
 		return err
 	}
-	set, err := build.Kustomization(ctx, p.snapshot.Tree, build.Spec{
-		Path:            p.object.Spec.Path,
-		TargetNamespace: p.object.Spec.TargetNamespace,
-		RemoteBases:     e.RemoteBases,
-	})
+	set, err := build.Kustomization(ctx, p.snapshot.Tree, p.recipe.build)
 	broken := new(build.Error)
 	switch {
 	case errors.As(err, &broken):
@@ -109,13 +142,7 @@ func (e *Engine) planned(ctx context.Context, p *pass) (err error) {
 		return fail(kustomizev1.BuildFailedReason, Stall, fmt.Errorf(
 			"the build has no objects any more, while %d are applied: nothing is pruned; if that is meant, set the annotation %s to \"true\" or %q", len(p.inventory), meta.ConsentAnnotation, p.snapshot.Revision))
 	}
-	p.wish = apply.Request{
-		Unit:      p.unit.name,
-		Objects:   p.set.Objects,
-		Force:     p.object.Spec.Force,
-		Written:   p.unit.written(e.now()),
-		Inventory: p.inventory,
-	}
+	p.wish = e.request(p)
 	if p.plan, err = p.target.applier.Plan(ctx, p.wish); err != nil {
 		return e.refusal(err)
 	}
@@ -165,6 +192,9 @@ func (e *Engine) applied(ctx context.Context, p *pass) error {
 	for _, c := range result.Changes {
 		if c.Action != apply.Unchanged {
 			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), At: begun})
+		}
+		if c.Drifted() || c.Action == apply.Drifted {
+			e.Drift.Add(drift.Report{Unit: p.unit.name.String(), Object: c.Key.String(), Time: begun, Corrected: c.Writes(), Fields: c.Fields})
 		}
 	}
 	var keys []kube.Key

@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"errors"
 	"testing"
 
-	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 )
 
@@ -20,9 +18,6 @@ func TestUsedNamesFieldsSorted(t *testing.T) {
 
 func TestPlainSpecsAreSupported(t *testing.T) {
 	t.Parallel()
-	if err := supported(kustomizev1.KustomizationSpec{Path: "apps", Prune: true, Wait: true, Force: true, TargetNamespace: "apps"}); err != nil {
-		t.Errorf("error is %v", err)
-	}
 	ignore := "*.md"
 	if err := supportedSource(sourcev1.GitRepositorySpec{URL: "https://git.example.com/repo.git", Provider: "generic", Ignore: &ignore}); err != nil {
 		t.Errorf("error is %v", err)
@@ -33,10 +28,6 @@ func TestPlainSpecsAreSupported(t *testing.T) {
 // supported.
 func TestWhatIsNotSupportedStalls(t *testing.T) {
 	t.Parallel()
-	var failure *Failure
-	if err := supported(kustomizev1.KustomizationSpec{Decryption: &kustomizev1.Decryption{}}); !errors.As(err, &failure) || failure.Next != Stall {
-		t.Errorf("error is %v, want one that stalls", err)
-	}
 	if out := sourceOutcome(snapshotAt(rev1), supportedSource(sourcev1.GitRepositorySpec{RecurseSubmodules: true})); out.Next != Stall {
 		t.Errorf("outcome is %+v, want one that stalls", out)
 	}

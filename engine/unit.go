@@ -28,6 +28,9 @@ type unit struct {
 	out    Outcome                    // of the last pass
 	told   Outcome                    // of the last pass that was reported
 	inputs inputs                     // of the last pass that planned
+	recipe *recipe                    // of the spec and references in made
+	made   inputs
+	judged int64                      // generation whose health checks the view has
 	reads  build.ReadSet              // of the last build
 	failed *Failure                   // of the last pass that came as far as building
 	whole  bool                       // the last plan was carried out completely
@@ -263,6 +266,32 @@ func (u *unit) moveTo(c *connection) error {
 		return c.cluster.ResetMapping()
 	}
 	return nil
+}
+
+// recipeFor is the recipe that was made of the same spec and references.
+func (u *unit) recipeFor(in inputs) *recipe {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.recipe == nil || u.made.uid != in.uid || u.made.generation != in.generation || u.made.references != in.references {
+		return nil
+	}
+	return u.recipe
+}
+
+func (u *unit) keepRecipe(r *recipe, in inputs) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.recipe, u.made = r, in
+}
+
+// judgedAnew notes by which generation's checks the view judges, and tells whether
+// that is another than before.
+func (u *unit) judgedAnew(generation int64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	anew := u.judged != 0 && u.judged != generation
+	u.judged = generation
+	return anew
 }
 
 // lacksKind tells whether the unit failed because the cluster does not serve a

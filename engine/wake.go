@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -52,6 +53,21 @@ func (e *Engine) wakeCycles(changed types.NamespacedName) {
 	for _, u := range e.units.all() {
 		if _, out := u.state(); out.Next == Stall && out.Reason == kustomizev1.DependencyNotReadyReason {
 			e.wakeUnits(u.name)
+		}
+	}
+}
+
+// wakeJudges wakes the dependants that judge a unit by an expression: whatever
+// changes of it may be what they wait for.
+func (e *Engine) wakeJudges(name types.NamespacedName) {
+	for _, dependant := range e.graph.Dependants(name) {
+		u, ok := e.units.get(dependant)
+		if !ok {
+			continue
+		}
+		k, out := u.state()
+		if k != nil && out.Reason == kustomizev1.DependencyNotReadyReason && slices.ContainsFunc(k.Spec.DependsOn, func(d kustomizev1.DependencyReference) bool { return d.ReadyExpr != "" }) {
+			e.wakeUnits(dependant)
 		}
 	}
 }

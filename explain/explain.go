@@ -31,9 +31,9 @@ type Reader interface {
 	List(ctx context.Context, gvk schema.GroupVersionKind, namespace, selector string) ([]unstructured.Unstructured, error)
 }
 
-// The groups and kinds that this package reads beside those of ours.
+// PodKind and eventKind are what is read beside the kinds of ours.
 var (
-	podKind   = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	PodKind   = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
 	eventKind = schema.GroupVersionKind{Version: "v1", Kind: "Event"}
 )
 

@@ -90,7 +90,7 @@ func brokenPod(ctx context.Context, r Reader, obj *unstructured.Unstructured) (*
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, selector); err != nil {
 		return nil, nil //nolint:nilerr // nor has what only looks like it
 	}
-	pods, err := r.List(ctx, podKind, obj.GetNamespace(), metav1.FormatLabelSelector(selector))
+	pods, err := r.List(ctx, PodKind, obj.GetNamespace(), metav1.FormatLabelSelector(selector))
 	if err != nil {
 		return nil, fmt.Errorf("pods of %s: %w", kube.KeyOf(obj), err)
 	}

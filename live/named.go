@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -142,8 +143,8 @@ func between(old, obj *unstructured.Unstructured) (c Change, ok bool) {
 		r := Reduce(obj)
 		c.New = &r
 	}
-	if c.Old != nil && c.New != nil {
-		return c, c.Old.Content != c.New.Content || !alike(*c.Old, *c.New)
+	if c.Old != nil && c.New != nil { // who follows it may judge its status by expressions of their own
+		return c, c.Old.Content != c.New.Content || !alike(*c.Old, *c.New) || !reflect.DeepEqual(old.Object["status"], obj.Object["status"])
 	}
 	return c, c.Old != nil || c.New != nil
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -37,6 +38,8 @@ type View struct {
 	mu    sync.Mutex
 	kinds map[schema.GroupVersionKind]*kind
 	named map[kube.Key]*named
+	// checks are the units' own ideas of healthy.
+	checks map[types.NamespacedName]*health.Checks
 }
 
 // kind is the watch of one kind, with its records.
@@ -58,6 +61,7 @@ func New(ctx context.Context, cluster *kube.Cluster, notify func(Change)) *View 
 		notify:  notify,
 		kinds:   map[schema.GroupVersionKind]*kind{},
 		named:   map[kube.Key]*named{},
+		checks:  map[types.NamespacedName]*health.Checks{},
 		spawn: func(run func(context.Context)) func() {
 			ctx, cancel := context.WithCancel(ctx)
 			go run(ctx)
@@ -138,13 +142,38 @@ func (v *View) Get(key kube.Key) (Record, bool) {
 	return Record{}, false
 }
 
+// Judge says by which checks a unit's objects are to be judged from now on; nil
+// for none of its own. Of objects that are in the view already only the verdict is
+// kept: whoever has other checks than before observes them anew.
+func (v *View) Judge(unit types.NamespacedName, checks *health.Checks) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if checks.Empty() {
+		delete(v.checks, unit)
+		return
+	}
+	v.checks[unit] = checks
+}
+
+// reduce makes the record of an object as its unit judges it.
+func (v *View) reduce(obj *unstructured.Unstructured) Record {
+	r := Reduce(obj)
+	v.mu.Lock()
+	checks := v.checks[r.Owner]
+	v.mu.Unlock()
+	if checks.Covers(obj.GroupVersionKind()) {
+		r.Health = checks.Check(obj)
+	}
+	return r
+}
+
 // Observe takes the answer to a write of our own, so that the view is never
 // behind what we did. The event that follows changes nothing then.
 func (v *View) Observe(obj *unstructured.Unstructured) Record {
 	v.mu.Lock()
 	k, ok := v.kinds[obj.GroupVersionKind()]
 	v.mu.Unlock()
-	r := Reduce(obj)
+	r := v.reduce(obj)
 	if ok && !k.passed(r) {
 		k.set(r)
 	}
@@ -177,7 +206,7 @@ func (v *View) Kinds() int {
 
 // put implements sink.
 func (k *kind) put(obj *unstructured.Unstructured) {
-	k.set(Reduce(obj))
+	k.set(k.view.reduce(obj))
 	k.view.mu.Lock()
 	defer k.view.mu.Unlock()
 	k.sawLocked(obj.GetResourceVersion())

@@ -26,6 +26,16 @@ const (
 	EnabledValue  = "enabled"
 )
 
+// DriftAnnotation on a Kustomization says what to do about what others change:
+// with the value warn it is only reported.
+const (
+	DriftAnnotation = "plumb-gitops.github.io/drift"
+	DriftWarn       = "warn"
+)
+
+// SubstituteAlways is the strategy that substitutes without variables, too.
+const SubstituteAlways = "Always"
+
 // Keys of annotations on the events of a Kustomization.
 const (
 	RevisionEventKey = "kustomize.toolkit.fluxcd.io/revision"
@@ -44,6 +54,7 @@ const (
 	PruneFailedReason             = "PruneFailed"
 	HealthCheckFailedReason       = "HealthCheckFailed"
 	DriftCorrectedReason          = "DriftCorrected" // event: what somebody changed was put back
+	DriftDetectedReason           = "DriftDetected"  // event: what somebody changed was left as it is
 )
 
 // Values of spec.deletionPolicy.

@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	kustomize "sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/build"
+	"github.com/plumb-gitops/plumb/build/decrypt"
+	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/health"
+)
+
+// recipe is what a spec says, in the words of the packages that act on it.
+type recipe struct {
+	build  build.Spec
+	ignore *drift.Ignores
+	checks *health.Checks
+}
+
+// read makes the recipe of a unit. What is wrong in a spec only another spec can
+// mend.
+func (e *Engine) read(p *pass) (err error) {
+	spec := p.object.Spec
+	if p.recipe = p.unit.recipeFor(inputsOf(p)); p.recipe != nil {
+		return nil
+	}
+	r := &recipe{}
+	r.build, err = e.buildSpec(p)
+	var errs []error
+	errs = append(errs, err)
+	r.ignore, err = drift.CompileIgnores(ignoreRules(spec.Ignore))
+	errs = append(errs, prefixed("spec.", err))
+	r.checks, err = health.Compile(expressions(spec.HealthCheckExprs))
+	errs = append(errs, prefixed("spec.", err))
+	if err := errors.Join(errs...); err != nil {
+		return fail(kustomizev1.BuildFailedReason, Stall, err)
+	}
+	p.recipe = r
+	p.unit.keepRecipe(r, inputsOf(p))
+	return nil
+}
+
+func prefixed(prefix string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s%w", prefix, err)
+}
+
+// buildSpec is the part of a spec that is about building.
+func (e *Engine) buildSpec(p *pass) (build.Spec, error) {
+	spec := p.object.Spec
+	b := build.Spec{
+		Path:                    spec.Path,
+		TargetNamespace:         spec.TargetNamespace,
+		NamePrefix:              spec.NamePrefix,
+		NameSuffix:              spec.NameSuffix,
+		Components:              spec.Components,
+		IgnoreMissingComponents: spec.IgnoreMissingComponents,
+		RemoteBases:             e.RemoteBases,
+	}
+	for _, patch := range spec.Patches {
+		b.Patches = append(b.Patches, kustomize.Patch{Patch: patch.Patch, Target: selector(patch.Target)})
+	}
+	for _, image := range spec.Images {
+		b.Images = append(b.Images, kustomize.Image{Name: image.Name, NewName: image.NewName, NewTag: image.NewTag, Digest: image.Digest})
+	}
+	for _, option := range spec.BuildMetadata {
+		b.BuildMetadata = append(b.BuildMetadata, string(option))
+	}
+	if m := spec.CommonMetadata; m != nil {
+		b.CommonMetadata = build.Metadata{Labels: m.Labels, Annotations: m.Annotations}
+	}
+	b.Substitution = e.substitution(p)
+	return b, decryption(&b, p)
+}
+
+// substitution is what to substitute: nothing without variables, unless the spec
+// says always.
+func (e *Engine) substitution(p *pass) build.Substitution {
+	post := p.object.Spec.PostBuild
+	s := build.Substitution{Lenient: !e.StrictSubstitution}
+	if post == nil || len(p.references.variables) == 0 && post.SubstituteStrategy != kustomizev1.SubstituteAlways {
+		return s
+	}
+	s.Variables = maps.Clone(p.references.variables)
+	if s.Variables == nil {
+		s.Variables = map[string]string{}
+	}
+	return s
+}
+
+func decryption(b *build.Spec, p *pass) (err error) {
+	d := p.object.Spec.Decryption
+	if d == nil {
+		return nil
+	}
+	if b.Decrypt, err = decrypt.FromSecret(p.references.decryption); err != nil {
+		return fmt.Errorf("spec.decryption.secretRef: Secret/%s/%s: %w", p.object.Namespace, d.SecretRef.Name, err)
+	}
+	return nil
+}
+
+func selector(s *kustomizev1.Selector) *kustomize.Selector {
+	if s == nil {
+		return nil
+	}
+	return &kustomize.Selector{
+		ResId:              resid.ResId{Gvk: resid.Gvk{Group: s.Group, Version: s.Version, Kind: s.Kind}, Name: s.Name, Namespace: s.Namespace},
+		AnnotationSelector: s.AnnotationSelector,
+		LabelSelector:      s.LabelSelector,
+	}
+}
+
+func ignoreRules(rules []kustomizev1.IgnoreRule) []drift.IgnoreRule {
+	out := make([]drift.IgnoreRule, len(rules))
+	for i, rule := range rules {
+		out[i].Paths = rule.Paths
+		if t := rule.Target; t != nil {
+			target := drift.Selector(*t)
+			out[i].Target = &target
+		}
+	}
+	return out
+}
+
+func expressions(checks []kustomizev1.CustomHealthCheck) []health.Expressions {
+	out := make([]health.Expressions, len(checks))
+	for i, c := range checks {
+		out[i] = health.Expressions(c)
+	}
+	return out
+}
+
+// judge has the live view judge the unit's objects as its spec says. Those that
+// are in the view already are looked at once more when that changes.
+func (e *Engine) judge(ctx context.Context, p *pass) {
+	p.target.view.Judge(p.unit.name, p.recipe.checks)
+	if !p.unit.judgedAnew(p.object.Generation) || p.recipe.checks.Empty() {
+		return
+	}
+	for _, key := range p.unit.keys {
+		if !p.recipe.checks.Covers(key.GVK()) {
+			continue
+		}
+		obj, err := p.target.cluster.Get(ctx, key)
+		if err != nil {
+			continue // it is on its way, or gone: the view will hear of it
+		}
+		p.target.view.Observe(obj)
+	}
+}
+
+// readiness compiles the expressions by which a unit judges those that it depends
+// on.
+func readiness(k *kustomizev1.Kustomization) (map[types.NamespacedName]*health.Readiness, error) {
+	out := map[types.NamespacedName]*health.Readiness{}
+	for i, d := range k.Spec.DependsOn {
+		if d.ReadyExpr == "" {
+			continue
+		}
+		compiled, err := health.CompileReadiness(d.ReadyExpr)
+		if err != nil {
+			return nil, fmt.Errorf("spec.dependsOn[%d].%w", i, err)
+		}
+		out[types.NamespacedName{Namespace: cmp.Or(d.Namespace, k.Namespace), Name: d.Name}] = compiled
+	}
+	return out, nil
+}
+
+// asMap is an object in the form of its JSON, for expressions.
+func asMap(k *kustomizev1.Kustomization) map[string]any {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(k)
+	if err != nil {
+		return map[string]any{} // our own type always converts
+	}
+	return fields
+}
+
+// request is what a unit wants on its cluster.
+func (e *Engine) request(p *pass) apply.Request {
+	return apply.Request{
+		Unit:        p.unit.name,
+		Objects:     p.set.Objects,
+		Force:       p.object.Spec.Force,
+		Written:     p.unit.written(e.now()),
+		Inventory:   p.inventory,
+		Ignore:      p.recipe.ignore,
+		Rules:       e.DriftRules,
+		ReportDrift: p.object.Annotations[kustomizev1.DriftAnnotation] == kustomizev1.DriftWarn,
+	}
+}
