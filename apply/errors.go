@@ -49,7 +49,7 @@ func (r *Refusal) Error() string {
 
 // wayOut is what to do about a field that cannot be changed in place.
 func (r *Refusal) wayOut() string {
-	set := "set force: true on the Kustomization, or the annotation "
+	set := "set spec.force: true on the Kustomization, or the annotation "
 	if precious[r.Key.GroupKind] {
 		set = "set the annotation "
 	}

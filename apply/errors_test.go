@@ -39,7 +39,7 @@ func invalid(kind string, errs ...*field.Error) error {
 
 func TestRefusal(t *testing.T) {
 	t.Parallel()
-	const wayOut = ": set force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change"
+	const wayOut = ": set spec.force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change"
 	path := field.NewPath("spec", "x")
 	for name, c := range map[string]struct {
 		kind string
@@ -158,7 +158,7 @@ func TestRefusalNamesTheField(t *testing.T) {
 	t.Parallel()
 	err := invalid("Secret", field.Invalid(field.NewPath("type"), "hunter2", "field is immutable"))
 	for kind, want := range map[string]string{
-		"Secret":    "Secret/a dry-run failed: type cannot be changed in place (field is immutable): set force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
+		"Secret":    "Secret/a dry-run failed: type cannot be changed in place (field is immutable): set spec.force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
 		"Namespace": "Namespace/a dry-run failed: type cannot be changed in place (field is immutable): set the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
 	} {
 		refusal := &Refusal{Key: key(t, "{apiVersion: v1, kind: "+kind+", metadata: {name: a}}"), Op: "dry-run", Err: err, Fields: []string{"type"}}
