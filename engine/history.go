@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
-	"github.com/plumb-gitops/plumb/api/meta"
 )
 
 // mostHistory is how many entries status.history has at most, as the toolkit
@@ -21,18 +20,29 @@ const mostHistory = 5
 // from (OCI image specification, "Pre-Defined Annotation Keys").
 const originRevisionKey = "org.opencontainers.image.revision"
 
-// recorded is the history after a pass: one entry for each digest and end, the
-// newest first. A pass that ended before there were manifests, waits, or found
-// nothing to do leaves it as it is.
-func recorded(history []kustomizev1.Snapshot, p *pass, out Outcome, now time.Time) []kustomizev1.Snapshot {
-	if !p.built || p.repeated || p.digest == "" || out.Reason == meta.ProgressingReason {
+// attempt is a set of manifests on its way to the cluster.
+type attempt struct {
+	digest string
+	begun  time.Time
+}
+
+// recorded is the history after an attempt: one entry for each digest and end,
+// the newest first. What is as it was, without anything done, is not news.
+func recorded(history []kustomizev1.Snapshot, a attempt, p *pass, out Outcome, now time.Time) []kustomizev1.Snapshot {
+	if a.digest == "" {
 		return history
 	}
+	if len(history) > 0 && len(out.Actions) == 0 {
+		last := history[0]
+		if last.Digest == a.digest && last.LastReconciledStatus == out.Reason && last.Metadata["revision"] == out.Revision {
+			return history
+		}
+	}
 	entry := kustomizev1.Snapshot{
-		Digest:                 p.digest,
+		Digest:                 a.digest,
 		FirstReconciled:        metav1.NewTime(now),
 		LastReconciled:         metav1.NewTime(now),
-		LastReconciledDuration: metav1.Duration{Duration: now.Sub(p.begun)},
+		LastReconciledDuration: metav1.Duration{Duration: now.Sub(a.begun)},
 		LastReconciledStatus:   out.Reason,
 		TotalReconciliations:   1,
 		Metadata:               map[string]string{"revision": out.Revision},

@@ -12,6 +12,7 @@ import (
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	type end struct{ digest, reason string }
+	wrote := []Action{{Verb: "configured"}}
 	good, bad := kustomizev1.ReconciliationSucceededReason, kustomizev1.HealthCheckFailedReason
 	tests := []struct {
 		name string
@@ -24,6 +25,7 @@ func TestHistory(t *testing.T) {
 		{"another end", []end{{"a", bad}, {"a", good}}, []end{{"a", good}, {"a", bad}}, []int64{1, 1}},
 		{"back to an older one", []end{{"a", good}, {"b", good}, {"a", good}}, []end{{"a", good}, {"b", good}}, []int64{2, 1}},
 		{"no manifests", []end{{"", kustomizev1.BuildFailedReason}}, nil, nil},
+		{"the same failure again", []end{{"a", bad}, {"a", bad}}, []end{{"a", bad}}, []int64{1}},
 		{"still under way", []end{{"a", meta.ProgressingReason}}, nil, nil},
 		{
 			"too many", []end{{"a", good}, {"b", good}, {"c", good}, {"d", good}, {"e", good}, {"f", good}},
@@ -36,9 +38,13 @@ func TestHistory(t *testing.T) {
 			var history []kustomizev1.Snapshot
 			for i, e := range test.ends {
 				at := noon.Add(time.Duration(i) * time.Minute)
-				p := &pass{built: true, digest: e.digest, begun: at.Add(-time.Second)}
-				p.snapshot = source.Snapshot{Metadata: map[string]string{originRevisionKey: "main@sha1:1"}}
-				history = recorded(history, p, Outcome{Reason: e.reason, Revision: rev1}, at)
+				p := &pass{unit: &unit{}, snapshot: source.Snapshot{Metadata: map[string]string{originRevisionKey: "main@sha1:1"}}}
+				p.unit.attempts(attempt{e.digest, at.Add(-time.Second)})
+				out := Outcome{Reason: e.reason, Revision: rev1}
+				if e.reason == good {
+					out.Actions = wrote
+				}
+				history = recorded(history, p.unit.attempted(out), p, out, at)
 			}
 			if len(history) != len(test.want) {
 				t.Fatalf("%d entries, want %d", len(history), len(test.want))

@@ -47,9 +47,8 @@ type pass struct {
 	inventory  []kube.Key
 	actions    []Action
 	begun      time.Time
-	digest     string // of the manifests
-	built      bool   // it came as far as building
-	repeated   bool   // it failed as before, without trying
+	built      bool // it came as far as building
+	repeated   bool // it failed as before, without trying
 	err        error
 }
 

@@ -28,7 +28,7 @@ func (e *Engine) report(ctx context.Context, p *pass, out Outcome) (reconcile.Re
 	p.inventory, out.Actions, last = p.unit.unreported()
 	failpoint.Hit("status.write")
 	next := statusOf(p.object, p, out)
-	next.History = recorded(next.History, p, out, now)
+	next.History = recorded(next.History, p.unit.attempted(out), p, out, now)
 	if err := e.saveStatus(ctx, p, next); err != nil {
 		return reconcile.Result{}, ignoreGone(err)
 	}

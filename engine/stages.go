@@ -127,10 +127,10 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 		err = fail(kustomizev1.BuildFailedReason, Retry, err)
 	}
 	p.set = set
-	if err == nil {
-		p.digest = digestOf(set.Objects)
-	}
 	p.unit.begin(p, set)
+	if err == nil {
+		p.unit.attempts(attempt{digestOf(set.Objects), p.begun})
+	}
 	return err
 }
 

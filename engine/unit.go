@@ -39,6 +39,7 @@ type unit struct {
 	known  map[kube.Key]apply.Written // what we know of each object
 	going  []kube.Key                 // deleted, but kept by something
 
+	attempt   attempt    // the manifests that are not in the history yet
 	actions   []Action   // what was done since the last report
 	inventory []kube.Key // what it left, nil when nothing was planned since
 
@@ -266,6 +267,26 @@ func (u *unit) moveTo(c *connection) error {
 		return c.cluster.ResetMapping()
 	}
 	return nil
+}
+
+// attempts notes manifests that are now on their way.
+func (u *unit) attempts(a attempt) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.attempt = a
+}
+
+// attempted is what was on its way and has come to an end; nothing while it is
+// still waited for.
+func (u *unit) attempted(out Outcome) attempt {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if out.Reason == meta.ProgressingReason {
+		return attempt{}
+	}
+	a := u.attempt
+	u.attempt = attempt{}
+	return a
 }
 
 // recipeFor is the recipe that was made of the same spec and references.

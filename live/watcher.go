@@ -2,8 +2,10 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,12 +54,32 @@ func (w *watcher) run(ctx context.Context) {
 			return list, w.note(ctx, err)
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			events, err := w.resource.Watch(ctx, w.options(o))
+			events, err := w.watch(ctx, o)
 			return events, w.note(ctx, err)
 		},
 	}
 	cache.NewReflectorWithOptions(lw, &unstructured.Unstructured{}, w, cache.ReflectorOptions{Name: "live"}).RunWithContext(ctx)
 }
+
+// answerTimeout is how long a server may take to begin with its answer to a
+// watch. Nothing else bounds that: a watch itself has no end.
+const answerTimeout = 20 * time.Second
+
+// watch starts a watch, and gives up when the server does not answer at all.
+func (w *watcher) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(answerTimeout, func() { giveUp(errNoAnswer) })
+	events, err := w.resource.Watch(ctx, w.options(o))
+	if timer.Stop() {
+		return events, err
+	}
+	if err == nil {
+		events.Stop() // it came in the very moment
+	}
+	return nil, errNoAnswer
+}
+
+var errNoAnswer = errors.New("the server does not answer")
 
 func (w *watcher) options(o metav1.ListOptions) metav1.ListOptions {
 	o.LabelSelector, o.FieldSelector = w.selected.LabelSelector, w.selected.FieldSelector

@@ -3,6 +3,7 @@
 package testproxy
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -23,9 +24,9 @@ type Fault string
 const (
 	Conflict    Fault = "409"               // refused: somebody else was quicker
 	TooMany     Fault = "429"               // refused, with Retry-After
-	ServerError Fault = "500"               // carried out, and then the answer is an error
-	Timeout     Fault = "timeout"           // carried out, and never answered
-	Cut         Fault = "connection cut"    // carried out, and the connection ends
+	ServerError Fault = "500"               // a write is carried out, and then the answer is an error
+	Timeout     Fault = "timeout"           // a write is carried out, and never answered
+	Cut         Fault = "connection cut"    // a write is carried out, and the connection ends
 	Vanished    Fault = "deleted meanwhile" // the object is deleted just before
 )
 
@@ -75,13 +76,14 @@ func New(tb testing.TB, kubeconfig string, rule Rule) (*Proxy, string) {
 		FlushInterval: -1, // watches
 		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}}
-	server := httptest.NewServer(p)
+	server := httptest.NewTLSServer(p) // clients send no credentials without TLS
 	tb.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
 	})
 	for _, cluster := range file.Clusters {
-		cluster.Server, cluster.CertificateAuthorityData = server.URL, nil
+		cluster.Server = server.URL
+		cluster.CertificateAuthorityData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	}
 	through := filepath.Join(tb.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*file, through); err != nil {
@@ -103,6 +105,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.behind.ServeHTTP(w, r)
 		return
 	}
+	if r.Method != http.MethodGet && p.rule.Fault != Vanished && p.rule.Fault != Conflict && p.rule.Fault != TooMany {
+		p.behind.ServeHTTP(httptest.NewRecorder(), r) // carried out, only nobody is told
+	}
 	switch p.rule.Fault {
 	case Conflict:
 		refuse(w, http.StatusConflict, "Conflict")
@@ -110,13 +115,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusTooManyRequests, "TooManyRequests")
 	case ServerError:
-		p.behind.ServeHTTP(httptest.NewRecorder(), r)
 		refuse(w, http.StatusInternalServerError, "InternalError")
 	case Timeout:
-		p.behind.ServeHTTP(httptest.NewRecorder(), r)
 		<-r.Context().Done()
 	case Cut:
-		p.behind.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	case Vanished:
 		p.rule.Vanish()

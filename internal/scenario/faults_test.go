@@ -1,0 +1,128 @@
+package scenario_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/scenario"
+	"github.com/plumb-gitops/plumb/internal/testproxy"
+)
+
+// requestKinds are the kinds of requests that a pass makes, each about one object.
+var requestKinds = []struct {
+	name  string
+	about func(w *scenario.World) kube.Key
+	match func(r *http.Request, object string) bool
+}{
+	{"dry run", configMapNamed("a"), func(r *http.Request, object string) bool {
+		return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, object) && r.URL.Query().Has("dryRun")
+	}},
+	{"apply", configMapNamed("a"), func(r *http.Request, object string) bool {
+		return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, object) && !r.URL.Query().Has("dryRun")
+	}},
+	{"delete", configMapNamed("b"), func(r *http.Request, object string) bool {
+		return r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, object)
+	}},
+	{"status", func(w *scenario.World) kube.Key { return w.Unit("app") }, func(r *http.Request, object string) bool {
+		return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, object+"/status")
+	}},
+	{"get secret", func(w *scenario.World) kube.Key { return scenario.Key("Secret", w.NS, "vars") }, func(r *http.Request, _ string) bool {
+		return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/secrets") && strings.Contains(r.URL.Query().Get("fieldSelector"), "=vars")
+	}},
+}
+
+func configMapNamed(name string) func(*scenario.World) kube.Key {
+	return func(w *scenario.World) kube.Key { return scenario.Key("ConfigMap", w.NS, name) }
+}
+
+var pathOf = map[string]string{"ConfigMap": "/configmaps/", "Secret": "/secrets/", "Kustomization": "/kustomizations/"}
+
+const varsSecret = "{apiVersion: v1, kind: Secret, metadata: {name: vars, namespace: %s}, stringData: {who: everybody}}"
+
+// TestFaults: whatever happens to whichever request of a pass, the next ones put
+// it right. In each run the unit goes from one revision to the next: one object
+// changes, one comes, one goes.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for _, kind := range requestKinds {
+		for _, fault := range testproxy.Faults {
+			t.Run(kind.name+"/"+string(fault), func(t *testing.T) {
+				t.Parallel()
+				w := scenario.New(t)
+				repo := w.Git.Repo(t, "repo", map[string]string{
+					"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "${who}"),
+				})
+				w.Apply(fmt.Sprintf(varsSecret, w.NS))
+				w.Source("repo", repo, "interval: 1s")
+				w.Kustomization("app", "./app", "wait: true\ntimeout: 3s\nretryInterval: 2s\npostBuild: {substituteFrom: [{kind: Secret, name: vars}]}")
+				w.Start()
+				w.Ready(w.Unit("app"))
+				w.Stop()
+				revision := repo.Commit(map[string]string{"app/a.yaml": configMap(w.NS, "a", "2"), "app/b.yaml": "", "app/d.yaml": configMap(w.NS, "d", "1")})
+
+				about := kind.about(w)
+				object := pathOf[about.GroupKind.Kind] + about.Name
+				proxy, kubeconfig := testproxy.New(t, w.EngineKubeconfig(), testproxy.Rule{
+					Match:  func(r *http.Request) bool { return kind.match(r, object) },
+					Fault:  fault,
+					Vanish: func() { w.Delete(about) },
+				})
+				w.Start("--kubeconfig", kubeconfig)
+				converged(t, w, kind.name, fault, revision)
+				if !proxy.Hit() {
+					t.Error("the request never came by")
+				}
+			})
+		}
+	}
+}
+
+// converged checks how a unit ended after a fault.
+func converged(t *testing.T, w *scenario.World, kind string, fault testproxy.Fault, revision string) {
+	t.Helper()
+	if fault == testproxy.Vanished {
+		switch kind {
+		case "status": // the unit itself was deleted
+			w.Gone(w.Unit("app"))
+			for _, name := range []string{"a", "b", "c", "d"} {
+				w.Gone(scenario.Key("ConfigMap", w.NS, name))
+			}
+			return
+		case "get secret":
+			w.NotReady(w.Unit("app"), "BuildFailed", "Secret/"+w.NS+"/vars not found")
+			w.Apply(fmt.Sprintf(varsSecret, w.NS))
+		}
+	}
+	app := w.Ready(w.Unit("app"), revision)
+	w.Has(scenario.Key("ConfigMap", w.NS, "a"), "2", "data", "value")
+	w.Has(scenario.Key("ConfigMap", w.NS, "c"), "everybody", "data", "value")
+	w.Gone(scenario.Key("ConfigMap", w.NS, "b"))
+	want := []string{w.NS + "_a__ConfigMap", w.NS + "_c__ConfigMap", w.NS + "_d__ConfigMap"}
+	if got := scenario.Inventory(app); !slices.Equal(got, want) {
+		t.Errorf("inventory %v, want %v", got, want)
+	}
+	w.Settle()
+	var succeeded int
+	told := map[string]int{}
+	for _, e := range w.Events(w.Unit("app")) {
+		if e.GetAnnotations()["kustomize.toolkit.fluxcd.io/revision"] != revision {
+			continue
+		}
+		told[fmt.Sprint(e.Object["reason"], ": ", e.Object["message"])]++
+		if e.Object["reason"] == "ReconciliationSucceeded" {
+			succeeded++
+		}
+	}
+	if succeeded != 1 {
+		t.Errorf("%d events of success, want one", succeeded)
+	}
+	for text, times := range told {
+		if times > 1 {
+			t.Errorf("told %d times: %s", times, text)
+		}
+	}
+}
