@@ -60,8 +60,11 @@ func (g *global) contextNamespace() string {
 // kind finds a kind by its name, plural, short name, or any of them with a group
 // ("deployments.apps").
 func (l *lookup) kind(name string) (schema.GroupVersionKind, error) {
-	resource := schema.ParseGroupResource(strings.ToLower(name))
-	gvk, err := l.mapper.KindFor(resource.WithVersion(""))
+	full, short := schema.ParseResourceArg(strings.ToLower(name))
+	gvk, err := l.mapper.KindFor(short.WithVersion(""))
+	if err != nil && full != nil { // "kustomizations.v1beta2.kustomize.toolkit.fluxcd.io"
+		gvk, err = l.mapper.KindFor(*full)
+	}
 	if err != nil {
 		return schema.GroupVersionKind{}, usage(fmt.Errorf("the cluster knows no kind %q: see kubectl api-resources", name))
 	}

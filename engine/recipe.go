@@ -69,6 +69,7 @@ func (e *Engine) buildSpec(p *pass) (build.Spec, error) {
 		IgnoreMissingComponents: spec.IgnoreMissingComponents,
 		RemoteBases:             e.RemoteBases,
 	}
+	b.Patches = olderPatches(spec)
 	for _, patch := range spec.Patches {
 		b.Patches = append(b.Patches, kustomize.Patch{Patch: patch.Patch, Target: selector(patch.Target)})
 	}
@@ -83,6 +84,18 @@ func (e *Engine) buildSpec(p *pass) (build.Spec, error) {
 	}
 	b.Substitution = e.substitution(p)
 	return b, decryption(&b, p)
+}
+
+// olderPatches are the patches in the form of v1beta1 and v1beta2.
+func olderPatches(spec kustomizev1.KustomizationSpec) []kustomize.Patch {
+	var patches []kustomize.Patch
+	for _, patch := range spec.PatchesStrategicMerge {
+		patches = append(patches, kustomize.Patch{Patch: string(patch.Raw)})
+	}
+	for _, patch := range spec.PatchesJSON6902 {
+		patches = append(patches, kustomize.Patch{Patch: string(asJSON(patch.Patch)), Target: selector(&patch.Target)})
+	}
+	return patches
 }
 
 // substitution is what to substitute: nothing without variables, unless the spec

@@ -15,6 +15,8 @@ import (
 var kinds = []string{
 	"gitrepositories.source.toolkit.fluxcd.io_v1",
 	"kustomizations.kustomize.toolkit.fluxcd.io_v1",
+	"kustomizations.kustomize.toolkit.fluxcd.io_v1beta2",
+	"kustomizations.kustomize.toolkit.fluxcd.io_v1beta1",
 }
 
 // TestContract compares the generated schemas with what the toolkit's clients

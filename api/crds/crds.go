@@ -12,7 +12,7 @@ import (
 //go:embed *.yaml
 var files embed.FS
 
-// All returns every definition, sorted by file name.
+// All returns every definition with its older versions, sorted by file name.
 func All() ([]*unstructured.Unstructured, error) {
 	entries, err := files.ReadDir(".")
 	if err != nil {
@@ -29,6 +29,9 @@ func All() ([]*unstructured.Unstructured, error) {
 			return nil, fmt.Errorf("%s: %w", entry.Name(), err)
 		}
 		unstructured.RemoveNestedField(obj.Object, "metadata", "creationTimestamp")
+		if err := addOlder(obj); err != nil {
+			return nil, err
+		}
 		out = append(out, obj)
 	}
 	return out, nil

@@ -3,9 +3,7 @@ package scenario
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,14 +18,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/plumb-gitops/plumb/api/crds"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
 // patience bounds every wait of a test. It is an error message, not a measure.
-const patience = 90 * time.Second
+var patience = patienceOf(os.Getenv("PLUMB_TEST_PATIENCE"))
+
+func patienceOf(text string) time.Duration {
+	if d, err := time.ParseDuration(text); err == nil {
+		return d
+	}
+	return 90 * time.Second
+}
 
 // World is what one test has for itself on the shared cluster: namespaces, a Git
 // server, an engine.
@@ -150,34 +154,6 @@ func (w *World) TryApply(manifests string) error {
 		}
 	}
 	return nil
-}
-
-// Decode reads YAML documents.
-func Decode(tb testing.TB, manifests string) []*unstructured.Unstructured {
-	tb.Helper()
-	objs, err := decode(manifests)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return objs
-}
-
-func decode(manifests string) ([]*unstructured.Unstructured, error) {
-	var out []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096)
-	for {
-		obj := &unstructured.Unstructured{}
-		err := decoder.Decode(&obj.Object)
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(obj.Object) > 0 {
-			out = append(out, obj)
-		}
-	}
 }
 
 // Source applies a GitRepository of a repository; extra is YAML below spec.

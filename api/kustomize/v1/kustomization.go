@@ -3,6 +3,7 @@ package v1
 import (
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -108,6 +109,19 @@ type KustomizationSpec struct {
 	// BuildMetadata of kustomize to add to every object.
 	// +optional
 	BuildMetadata []BuildMetadata `json:"buildMetadata,omitempty"`
+	// PatchesStrategicMerge are patches as v1beta1 and v1beta2 have them. They come
+	// before Patches.
+	// +optional
+	PatchesStrategicMerge []apiextensionsv1.JSON `json:"patchesStrategicMerge,omitempty"`
+	// PatchesJSON6902 are patches as v1beta1 and v1beta2 have them. They come
+	// before Patches.
+	// +optional
+	PatchesJSON6902 []JSON6902Patch `json:"patchesJson6902,omitempty"`
+	// Validation is of v1beta1 and v1beta2, and means nothing any more: the API
+	// server validates everything.
+	// +kubebuilder:validation:Enum=none;client;server
+	// +optional
+	Validation string `json:"validation,omitempty"`
 }
 
 // ResourceInventory lists what a unit has on the cluster, or may have.
@@ -144,6 +158,22 @@ type Snapshot struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
+// KindSnapshot is what v1beta1 had for an inventory.
+type KindSnapshot struct {
+	// +required
+	Checksum string `json:"checksum"`
+	// +required
+	Entries []KindSnapshotEntry `json:"entries"`
+}
+
+// KindSnapshotEntry lists the kinds in a namespace.
+type KindSnapshotEntry struct {
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// +required
+	Kinds map[string]string `json:"kinds"`
+}
+
 // KustomizationStatus is what came of it.
 type KustomizationStatus struct {
 	// ObservedGeneration is the generation of the spec that this is about.
@@ -169,6 +199,9 @@ type KustomizationStatus struct {
 	// History of what was applied.
 	// +optional
 	History []Snapshot `json:"history,omitempty"`
+	// Snapshot is of v1beta1, where it stood for the inventory. It is never set.
+	// +optional
+	Snapshot *KindSnapshot `json:"snapshot,omitempty"`
 }
 
 // Kustomization builds a folder of a source and applies it.

@@ -1,6 +1,10 @@
 package v1
 
-import "github.com/plumb-gitops/plumb/api/meta"
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/plumb-gitops/plumb/api/meta"
+)
 
 // BuildMetadata is one of kustomize's build metadata options.
 // +kubebuilder:validation:Enum=originAnnotations;transformerAnnotations
@@ -140,6 +144,27 @@ type Patch struct {
 	Patch string `json:"patch"`
 	// +optional
 	Target *Selector `json:"target,omitempty"`
+}
+
+// JSON6902Patch is a JSON patch (RFC 6902) in the form of v1beta1 and v1beta2.
+type JSON6902Patch struct {
+	// +required
+	Patch []JSON6902 `json:"patch"`
+	// +required
+	Target Selector `json:"target"`
+}
+
+// JSON6902 is one operation of a JSON patch.
+type JSON6902 struct {
+	// +kubebuilder:validation:Enum=test;remove;add;replace;move;copy
+	// +required
+	Op string `json:"op"`
+	// +required
+	Path string `json:"path"`
+	// +optional
+	From string `json:"from,omitempty"`
+	// +optional
+	Value *apiextensionsv1.JSON `json:"value,omitempty"`
 }
 
 // Image replaces a container image.

@@ -1,0 +1,71 @@
+package scenario
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// Decode reads YAML documents.
+func Decode(tb testing.TB, manifests string) []*unstructured.Unstructured {
+	tb.Helper()
+	objs, err := decode(manifests)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return objs
+}
+
+func decode(manifests string) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
+	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096)
+	for {
+		obj := &unstructured.Unstructured{}
+		err := decoder.Decode(&obj.Object)
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(obj.Object) > 0 {
+			out = append(out, obj)
+		}
+	}
+}
+
+// Stored is the first file below the engine's storage that holds a text, "" when
+// none does.
+func (w *World) Stored(text string) (found string) {
+	w.tb.Helper()
+	err := filepath.WalkDir(w.storage, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || found != "" {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, []byte(text)) {
+			found = path
+		}
+		return err
+	})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return found
+}
+
+// Refresh has the test know kinds that were defined meanwhile.
+func (w *World) Refresh() {
+	w.tb.Helper()
+	if err := w.ResetMapping(); err != nil {
+		w.tb.Fatal(err)
+	}
+}
