@@ -186,6 +186,7 @@ func (u *unit) concerns(at *connection, c live.Change) bool {
 		return true
 	}
 	if slices.Contains(u.going, key) {
+		u.dirty = true // the inventory has to shrink
 		return true
 	}
 	healthChanged := c.Old == nil || c.New == nil || c.Old.Health != c.New.Health

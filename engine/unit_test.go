@@ -304,7 +304,7 @@ func TestConcerns(t *testing.T) {
 		{"the first sight of an object as we wrote it", nil, live.Change{New: was}, false, false},
 		{"an object that we never wrote", nil, live.Change{Old: other, New: otherSick}, false, false},
 		{"an object that it waits for without owning it", func(u *unit) { u.object.Spec.Wait = true }, live.Change{Old: other, New: otherSick}, true, false},
-		{"an object that something keeps from going", func(u *unit) { u.going = []kube.Key{configMap("other")} }, live.Change{Old: other}, true, false},
+		{"an object that something keeps from going", func(u *unit) { u.going = []kube.Key{configMap("other")} }, live.Change{Old: other}, true, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

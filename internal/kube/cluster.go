@@ -215,13 +215,14 @@ func (c *Cluster) Delete(ctx context.Context, key Key, uid types.UID, resourceVe
 	if err != nil {
 		return false, err
 	}
-	// The server answers with a Status when the object is gone, and with the
-	// object itself, deletionTimestamp set, when it lingers.
-	answer := metav1.TypeMeta{}
+	// The server answers with a Status when the object is gone, or for some kinds
+	// (Service) with the object as it was; and with the object itself,
+	// deletionTimestamp set, when it lingers.
+	answer := metav1.PartialObjectMetadata{}
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return false, fmt.Errorf("%s: answer to delete: %w", key, err)
 	}
-	return answer.Kind == "Status", nil
+	return answer.Kind == "Status" || answer.DeletionTimestamp == nil, nil
 }
 
 func preconditions(uid types.UID, resourceVersion string) *metav1.Preconditions {
