@@ -175,7 +175,7 @@ func (p *planning) explain(ctx context.Context, c Change, answer *unstructured.U
 	warn := p.req.ReportDrift || says(c.desired, DriftAnnotation, driftWarn) || says(answer, DriftAnnotation, driftWarn)
 	_, remembered := p.req.Written[c.Key]
 	forgotten := warn && known && !remembered
-	if c.Action == Configured && (c.drifted || forgotten) {
+	if c.Action == Configured && (c.drifted || forgotten || p.req.Explain) {
 		var err error
 		if c.Fields, err = p.differences(ctx, c.Key, answer); err != nil {
 			return c, err

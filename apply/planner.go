@@ -49,6 +49,8 @@ type Request struct {
 	Rules drift.Rules
 	// ReportDrift has what somebody else changed reported, and left as it is.
 	ReportDrift bool
+	// Explain has the fields of every change told, not of drift only.
+	Explain bool
 }
 
 // Plan finds out what has to be written. It asks the server only about objects

@@ -19,6 +19,7 @@ import (
 type reconcileFlags struct {
 	engineFlags
 	once    bool
+	dryRun  bool
 	files   []string
 	timeout time.Duration
 	output  string
@@ -39,6 +40,9 @@ Exit codes: 0 all ready, 1 something failed, 2 bad usage, 3 timed out,
 		Example: `  # what the cluster already holds
   plumb reconcile --once
 
+  # what would be done
+  plumb reconcile --once --dry-run
+
   # from nothing, in CI
   plumb reconcile --once -f clusters/staging/ --timeout 10m -o json`,
 		Args: noArgs,
@@ -48,6 +52,7 @@ Exit codes: 0 all ready, 1 something failed, 2 bad usage, 3 timed out,
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.once, "once", false, "stop when everything has come to an end (required: plumb run keeps going)")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "write nothing, and print what would be done")
 	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file or folder with objects to apply first, - for standard input; repeatable")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Minute, "give up after this long")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text or json")
@@ -63,6 +68,9 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 	if f.output != "text" && f.output != "json" {
 		return usage(fmt.Errorf("-o %s: want text or json", f.output))
 	}
+	if f.dryRun && len(f.files) > 0 {
+		return usage(errors.New("--dry-run writes nothing, and so can't apply what -f names: see plumb diff"))
+	}
 	objs, err := readManifests(f.files, in)
 	if err != nil {
 		return err
@@ -77,11 +85,14 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 	if err := f.alone(limited, cluster); err != nil {
 		return ended(ctx, limited, err)
 	}
-	if err := installMissing(limited, cluster, g.err); err != nil {
-		return ended(ctx, limited, err)
-	}
-	if err := applyObjects(limited, cluster, objs, g.namespace()); err != nil {
-		return ended(ctx, limited, err)
+	options.DryRun = f.dryRun
+	if !f.dryRun {
+		if err := installMissing(limited, cluster, g.err); err != nil {
+			return ended(ctx, limited, err)
+		}
+		if err := applyObjects(limited, cluster, objs, g.namespace()); err != nil {
+			return ended(ctx, limited, err)
+		}
 	}
 	options.LeaderElection.Identity = fmt.Sprintf("once-%d-%x", os.Getpid(), time.Now().UnixNano())
 	o := &once{cluster: cluster, options: options, show: newProgress(g.err)}
@@ -211,6 +222,10 @@ func (o *once) missed(ctx context.Context, t *tracker) (bool, error) {
 func (o *once) drive(ctx context.Context, news chan<- engine.Progress) error {
 	alone, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if o.options.DryRun { // it gets in nobody's way
+		o.options.LeaderElection.Enabled = false
+		return o.engine(ctx, news)
+	}
 	rival, stopped := make(chan string, 1), make(chan error, 1)
 	holder, err := leaseHolder(ctx, o.cluster, o.options.LeaderElection)
 	if err != nil {

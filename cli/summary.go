@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
 )
 
@@ -35,6 +36,8 @@ type change struct {
 	ID     string `json:"id"`
 	Action string `json:"action"`
 	Detail string `json:"detail,omitempty"`
+	// Fields are told by a dry run.
+	Fields []drift.Difference `json:"fields,omitempty"`
 }
 
 func summarise(t *tracker, result string) summary {
@@ -64,7 +67,7 @@ func summarise(t *tracker, result string) summary {
 func changesOf(actions []engine.Action) []change {
 	last := map[string]change{}
 	for _, a := range actions {
-		last[a.Key.String()] = change{ID: a.Key.String(), Action: a.Verb, Detail: a.Detail}
+		last[a.Key.String()] = change{ID: a.Key.String(), Action: a.Verb, Detail: a.Detail, Fields: a.Fields}
 	}
 	out := make([]change, 0, len(last))
 	for _, c := range last {
@@ -157,7 +160,7 @@ func headline(r report) string {
 }
 
 func (s summary) totals() string {
-	words := []string{"created", "configured", "recreated", "unchanged", "deleted", "skipped", "failed"}
+	words := []string{"created", "configured", "recreated", "unchanged", "deleted", "drifted", "skipped", "failed"}
 	parts := make([]string, 0, len(words))
 	for _, word := range words {
 		if n := s.Counts[word]; n > 0 || word == "created" || word == "failed" {

@@ -64,6 +64,8 @@ type Options struct {
 	OwnNamespace      string      // where Plumb itself runs, "" when outside of the cluster
 	Namespaces        []string    // work on objects of these only; all when empty
 	LeaderElection    Election
+	// DryRun writes nothing: passes end with what they would do.
+	DryRun bool
 	// Observe, when set, is told how each pass ended. It must not block.
 	Observe func(Progress)
 }
@@ -115,6 +117,9 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 	instance, err := os.Hostname()
 	if err != nil {
 		instance = "plumb"
+	}
+	if o.DryRun {
+		c = client.NewDryRunClient(c)
 	}
 	e := &Engine{
 		Options:   o,

@@ -77,7 +77,7 @@ func (e *Engine) rest(p *pass) {
 
 // remove takes a unit that is being deleted down, and its finalizer off.
 func (e *Engine) remove(ctx context.Context, p *pass) (reconcile.Result, error) {
-	if !controllerutil.ContainsFinalizer(p.object, meta.Finalizer) {
+	if !controllerutil.ContainsFinalizer(p.object, meta.Finalizer) || e.DryRun {
 		return reconcile.Result{}, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -64,6 +65,7 @@ type Action struct {
 	Verb    string // the words of apply.Action
 	Detail  string // what was put back, why it was left or failed
 	Drifted bool   // it puts back what somebody else did
+	Fields  []drift.Difference
 	At      time.Time
 }
 

@@ -94,6 +94,9 @@ func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
 		return err
 	}
 	failpoint.Hit("plan.done")
+	if e.DryRun {
+		return e.foresee(ctx, p)
+	}
 
 	// inventory: claim before writing (rule 2). A crash behind this line leaves
 	// entries for objects that were never made; pruning finds them gone.

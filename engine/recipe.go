@@ -35,7 +35,9 @@ func (e *Engine) read(p *pass) (err error) {
 		return nil
 	}
 	r := &recipe{}
-	r.build, err = e.buildSpec(p)
+	r.build, err = BuildSpec(p.object, BuildInputs{
+		Variables: p.references.variables, Decryption: p.references.decryption, RemoteBases: e.RemoteBases, Strict: e.StrictSubstitution,
+	})
 	var errs []error
 	errs = append(errs, err)
 	r.ignore, err = drift.CompileIgnores(ignoreRules(spec.Ignore))
@@ -57,9 +59,18 @@ func prefixed(prefix string, err error) error {
 	return fmt.Errorf("%s%w", prefix, err)
 }
 
-// buildSpec is the part of a spec that is about building.
-func (e *Engine) buildSpec(p *pass) (build.Spec, error) {
-	spec := p.object.Spec
+// BuildInputs are what a build depends on beside the spec and the source.
+type BuildInputs struct {
+	Variables   map[string]string // all of spec.postBuild, with what it refers to
+	Decryption  map[string][]byte // the data of the Secret in spec.decryption
+	RemoteBases bool              // may kustomizations load bases from elsewhere
+	Strict      bool              // is a variable that is not defined an error
+}
+
+// BuildSpec is the part of a Kustomization that is about building, in the words of
+// package build. The error says which field cannot be meant like this.
+func BuildSpec(k *kustomizev1.Kustomization, in BuildInputs) (build.Spec, error) {
+	spec := k.Spec
 	b := build.Spec{
 		Path:                    spec.Path,
 		TargetNamespace:         spec.TargetNamespace,
@@ -67,7 +78,7 @@ func (e *Engine) buildSpec(p *pass) (build.Spec, error) {
 		NameSuffix:              spec.NameSuffix,
 		Components:              spec.Components,
 		IgnoreMissingComponents: spec.IgnoreMissingComponents,
-		RemoteBases:             e.RemoteBases,
+		RemoteBases:             in.RemoteBases,
 	}
 	b.Patches = olderPatches(spec)
 	for _, patch := range spec.Patches {
@@ -82,8 +93,8 @@ func (e *Engine) buildSpec(p *pass) (build.Spec, error) {
 	if m := spec.CommonMetadata; m != nil {
 		b.CommonMetadata = build.Metadata{Labels: m.Labels, Annotations: m.Annotations}
 	}
-	b.Substitution = e.substitution(p)
-	return b, decryption(&b, p)
+	b.Substitution = substitution(spec.PostBuild, in)
+	return b, decryption(&b, k, in.Decryption)
 }
 
 // olderPatches are the patches in the form of v1beta1 and v1beta2.
@@ -100,26 +111,25 @@ func olderPatches(spec kustomizev1.KustomizationSpec) []kustomize.Patch {
 
 // substitution is what to substitute: nothing without variables, unless the spec
 // says always.
-func (e *Engine) substitution(p *pass) build.Substitution {
-	post := p.object.Spec.PostBuild
-	s := build.Substitution{Lenient: !e.StrictSubstitution}
-	if post == nil || len(p.references.variables) == 0 && post.SubstituteStrategy != kustomizev1.SubstituteAlways {
+func substitution(post *kustomizev1.PostBuild, in BuildInputs) build.Substitution {
+	s := build.Substitution{Lenient: !in.Strict}
+	if post == nil || len(in.Variables) == 0 && post.SubstituteStrategy != kustomizev1.SubstituteAlways {
 		return s
 	}
-	s.Variables = maps.Clone(p.references.variables)
+	s.Variables = maps.Clone(in.Variables)
 	if s.Variables == nil {
 		s.Variables = map[string]string{}
 	}
 	return s
 }
 
-func decryption(b *build.Spec, p *pass) (err error) {
-	d := p.object.Spec.Decryption
+func decryption(b *build.Spec, k *kustomizev1.Kustomization, keys map[string][]byte) (err error) {
+	d := k.Spec.Decryption
 	if d == nil {
 		return nil
 	}
-	if b.Decrypt, err = decrypt.FromSecret(p.references.decryption); err != nil {
-		return fmt.Errorf("spec.decryption.secretRef: Secret/%s/%s: %w", p.object.Namespace, d.SecretRef.Name, err)
+	if b.Decrypt, err = decrypt.FromSecret(keys); err != nil {
+		return fmt.Errorf("spec.decryption.secretRef: Secret/%s/%s: %w", k.Namespace, d.SecretRef.Name, err)
 	}
 	return nil
 }
@@ -210,6 +220,7 @@ func (e *Engine) request(p *pass) apply.Request {
 		Inventory:   p.inventory,
 		Ignore:      p.recipe.ignore,
 		Rules:       e.DriftRules,
+		Explain:     e.DryRun,
 		ReportDrift: p.object.Annotations[kustomizev1.DriftAnnotation] == kustomizev1.DriftWarn,
 	}
 }

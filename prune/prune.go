@@ -76,6 +76,22 @@ func stage(gk schema.GroupKind) int {
 	return kube.Stages - 1 - kube.Stage(gk)
 }
 
+// Foresee tells what Run would do with each object, and does nothing. Delete
+// stands for what would be deleted.
+func (p *Pruner) Foresee(ctx context.Context, r Request) ([]Outcome, error) {
+	outcomes := make([]Outcome, 0, len(r.Objects))
+	for _, key := range r.Objects {
+		c := candidate{key: key}
+		c.record, c.known = p.View.Get(key)
+		out, err := p.decide(ctx, r, c)
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, out)
+	}
+	return outcomes, nil
+}
+
 // stage decides and deletes the objects of one stage. Each goroutine has its
 // own slot, so no lock is needed.
 func (p *Pruner) stage(ctx context.Context, r Request, keys []kube.Key) ([]Outcome, error) {

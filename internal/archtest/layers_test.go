@@ -19,6 +19,7 @@ var layers = [][]string{
 	{"live"},
 	{"apply", "prune"},
 	{"engine", "explain"},
+	{"preview"},
 	{"cli"},
 	{"."},
 }

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/plumb-gitops/plumb/preview"
+	"github.com/plumb-gitops/plumb/source"
+)
+
+// previewFlags are those of commands that build without a cluster.
+type previewFlags struct {
+	path     string
+	files    []string
+	with     []string
+	lenient  bool
+	remote   bool
+	revision string
+}
+
+func (f *previewFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.path, "path", ".", "folder of the repository that the Kustomizations build from")
+	flags.StringArrayVarP(&f.files, "filename", "f", nil, "file or folder with the Kustomizations to begin with, - for standard input; repeatable")
+	flags.StringArrayVar(&f.with, "with", nil, "file or folder with Secrets and ConfigMaps that are in the cluster; repeatable")
+	flags.BoolVar(&f.lenient, "lenient", false, "take ${variables} that are not defined for empty")
+	flags.BoolVar(&f.remote, "allow-remote-bases", false, "let kustomizations load bases from other addresses")
+}
+
+func newBuild(g *global) *cobra.Command {
+	var f previewFlags
+	cmd := &cobra.Command{
+		Use:   "build -f FILE",
+		Short: "Print what a repository would bring to a cluster, without one",
+		Long: `Builds the given Kustomizations out of a folder or a revision of a Git repository, and
+the Kustomizations that these bring along, and prints their manifests: with patches,
+components, substitution and decryption as the engine does it. No cluster is asked.`,
+		Example: `  plumb build -f clusters/staging/apps.yaml
+  plumb build -f clusters/staging/ --path . --revision main --with test/variables.yaml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return showBuild(cmd.Context(), g, f, cmd.InOrStdin()) },
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.revision, "revision", "", "commit, branch or tag to build (default: the files as they are)")
+	return cmd
+}
+
+func showBuild(ctx context.Context, g *global, f previewFlags, in io.Reader) error {
+	first, err := f.first(in)
+	if err != nil {
+		return err
+	}
+	units, err := f.build(ctx, f.revision, first)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, u := range units {
+		if u.Err != nil {
+			errs = append(errs, fmt.Errorf("Kustomization/%s: %w", u.Name, u.Err))
+			continue
+		}
+		fmt.Fprintf(g.out, "# Kustomization/%s\n", u.Name)
+		for _, obj := range u.Objects {
+			raw, err := yaml.Marshal(obj.Object)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(g.out, "---\n%s", raw)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// first reads the Kustomizations to begin with.
+func (f previewFlags) first(in io.Reader) ([]*unstructured.Unstructured, error) {
+	if len(f.files) == 0 {
+		return nil, usage(errors.New("give -f FILE with the Kustomizations to begin with"))
+	}
+	return readManifests(f.files, in)
+}
+
+// build builds a revision, or the files as they are when it is "".
+func (f previewFlags) build(ctx context.Context, revision string, first []*unstructured.Unstructured) ([]preview.Unit, error) {
+	tree, err := f.tree(revision)
+	if err != nil {
+		return nil, err
+	}
+	known, err := readManifests(f.with, nil)
+	if err != nil {
+		return nil, err
+	}
+	visible, err := source.Ignored(tree, nil)
+	if err != nil {
+		return nil, err
+	}
+	return preview.Build(ctx, visible, first, preview.Options{Objects: append(known, first...), RemoteBases: f.remote, Strict: !f.lenient})
+}
+
+func (f previewFlags) tree(revision string) (source.MemoryTree, error) {
+	if revision == "" {
+		return preview.Folder(f.path)
+	}
+	return preview.Revision(f.path, revision)
+}
