@@ -175,11 +175,11 @@ func typed(value any) string {
 
 func TestVariablesThatAreNotDefined(t *testing.T) {
 	t.Parallel()
-	tree := source.MemoryTree{"cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm, namespace: ns}\ndata: {list: \"${cluster_nmae}\"}\n"}
+	tree := source.MemoryTree{"cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm, namespace: ns}\ndata: {list: \"${cluster_nam}\"}\n"}
 	variables := map[string]string{"cluster_name": "one"}
 	_, err := build.Kustomization(t.Context(), tree, build.Spec{Substitution: build.Substitution{Variables: variables}})
-	const want = "cm.yaml: ConfigMap ns/cm: data.list: the variable cluster_nmae is not defined: did you mean cluster_name? " +
-		"Otherwise define it in spec.postBuild, give it a default as in ${cluster_nmae:=value}, or write $${cluster_nmae} for the text itself"
+	const want = "cm.yaml: ConfigMap ns/cm: data.list: the variable cluster_nam is not defined: did you mean cluster_name? " +
+		"Otherwise define it in spec.postBuild, give it a default as in ${cluster_nam:=value}, or write $${cluster_nam} for the text itself"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want\n%s", err, want)
 	}
@@ -187,12 +187,12 @@ func TestVariablesThatAreNotDefined(t *testing.T) {
 	if err != nil || strings.Contains(manifests(t, r), "cluster") {
 		t.Errorf("lenient: %v", err)
 	}
-	if r, err = build.Kustomization(t.Context(), tree, build.Spec{}); err != nil || !strings.Contains(manifests(t, r), "${cluster_nmae}") {
+	if r, err = build.Kustomization(t.Context(), tree, build.Spec{}); err != nil || !strings.Contains(manifests(t, r), "${cluster_nam}") {
 		t.Errorf("without variables nothing is substituted: %v", err)
 	}
 	for _, mark := range []string{"labels", "annotations"} {
 		off := source.MemoryTree{"cm.yaml": strings.Replace(tree["cm.yaml"], "name: cm,", mark+": {kustomize.toolkit.fluxcd.io/substitute: disabled}, name: cm,", 1)}
-		if r, err = build.Kustomization(t.Context(), off, build.Spec{Substitution: build.Substitution{Variables: variables}}); err != nil || !strings.Contains(manifests(t, r), "${cluster_nmae}") {
+		if r, err = build.Kustomization(t.Context(), off, build.Spec{Substitution: build.Substitution{Variables: variables}}); err != nil || !strings.Contains(manifests(t, r), "${cluster_nam}") {
 			t.Errorf("disabled by %s: %v", mark, err)
 		}
 	}

@@ -56,18 +56,19 @@ func (s Substitution) object(obj *unstructured.Unstructured) (*unstructured.Unst
 	if err != nil {
 		return nil, s.located(obj, err)
 	}
-	for _, doc := range documents([]byte(out)) {
-		node, err := doc.decode()
-		if err != nil {
-			return nil, fmt.Errorf("%s: is no YAML any more with its variables substituted: %w: put quotes into the value or around the variable", identify(obj), err)
-		}
-		replaced, err := object(node)
-		if err != nil {
-			return nil, fmt.Errorf("%s: with its variables substituted: %w", identify(obj), err)
-		}
-		return replaced, nil
+	docs := documents([]byte(out))
+	if len(docs) != 1 {
+		return nil, fmt.Errorf("%s: is no YAML any more with its variables substituted: a value ends the document", identify(obj))
 	}
-	return obj, nil
+	node, err := docs[0].decode()
+	if err != nil {
+		return nil, fmt.Errorf("%s: is no YAML any more with its variables substituted: %w: put quotes into the value or around the variable", identify(obj), err)
+	}
+	replaced, err := object(node)
+	if err != nil {
+		return nil, fmt.Errorf("%s: with its variables substituted: %w", identify(obj), err)
+	}
+	return replaced, nil
 }
 
 func kept(obj *unstructured.Unstructured) bool {

@@ -54,28 +54,10 @@ type pass struct {
 
 // stages brings the cluster to what a unit asks for, once.
 func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
-	// dag: what it depends on comes first.
-	if err := e.blocked(p); err != nil {
+	// dag, source: all that the pass is made from. Nothing is read twice for it.
+	if err := e.gather(ctx, p); err != nil {
 		return err
 	}
-
-	// source: the snapshot that its sourceRef names, already fetched.
-	if p.snapshot, err = e.snapshot(p); err != nil {
-		return err
-	}
-
-	// references: what the spec names, the way to the cluster included.
-	if err := e.refer(ctx, p); err != nil {
-		return err
-	}
-	if err := e.aim(ctx, p); err != nil {
-		return err
-	}
-
-	if err := e.read(p); err != nil {
-		return err
-	}
-	e.judge(ctx, p)
 
 	// unchanged: the same files read, the same spec, nothing of ours touched on
 	// the cluster. There is nothing to build, to ask or to write.
@@ -122,6 +104,38 @@ func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
 	// health: are the objects as their specs say? If not yet, come back.
 	p.unit.settled(p.target.view, e.verifyAt())
 	return e.healthy(ctx, p)
+}
+
+// gather finds what a pass is made from: what it waits for, the source, what the
+// spec refers to, and the way to the cluster.
+func (e *Engine) gather(ctx context.Context, p *pass) (err error) {
+	// dag: what it depends on comes first.
+	if err := e.blocked(p); err != nil {
+		return err
+	}
+
+	// source: the snapshot that its sourceRef names, already fetched.
+	if p.snapshot, err = e.snapshot(p); err != nil {
+		return err
+	}
+
+	// references: what the spec names, the way to the cluster included.
+	if err := e.refer(ctx, p); err != nil {
+		return err
+	}
+	if err := e.aim(ctx, p); err != nil {
+		return err
+	}
+	if err := p.reader.done(); err != nil {
+		return fail(kustomizev1.ReconciliationFailedReason, Retry, err)
+	}
+
+	// recipe: the spec in the words of the packages that act on it.
+	if err := e.read(p); err != nil {
+		return err
+	}
+	e.judge(ctx, p)
+	return nil
 }
 
 // finalize is the same line for a unit that is being deleted: reconcile it to

@@ -38,8 +38,7 @@ func (e *Engine) refer(ctx context.Context, p *pass) error {
 // waitFor makes a failure that the arrival of a missing object ends; any other
 // error is tried again.
 func waitFor(reason string, err error) error {
-	var absent *missing
-	if errors.As(err, &absent) {
+	if absent, ok := errors.AsType[*missing](err); ok {
 		return &Failure{Reason: reason, Next: Wait, On: []string{absent.key.String()}, Err: err}
 	}
 	return fail(reason, Retry, err)

@@ -64,7 +64,7 @@ func undecided(objects []kube.Key, outcomes []prune.Outcome) []kube.Key {
 
 // anyForbidden tells whether one of joined errors is a refused right.
 func anyForbidden(err error) bool {
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one level after the other
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		return slices.ContainsFunc(all.Unwrap(), anyForbidden)
 	}
 	if one := errors.Unwrap(err); one != nil && !apierrors.IsForbidden(err) {

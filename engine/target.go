@@ -170,7 +170,7 @@ func (e *Engine) kubeconfig(ctx context.Context, p *pass) (id string, connect fu
 	case ref == nil:
 		return "", nil, nil
 	case ref.SecretRef == nil:
-		return "", nil, errors.New("configMapRef: not supported yet")
+		return e.tokenCluster(ctx, p, ref.ConfigMapRef.Name)
 	}
 	data, err := p.reader.data(ctx, secretKind, p.object.Namespace, ref.SecretRef.Name)
 	if err != nil {

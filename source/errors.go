@@ -67,7 +67,7 @@ type damaged struct{}
 func (damaged) Error() string { return "the stored content is damaged" }
 
 // Is implements errors.Is.
-func (damaged) Is(target error) bool { return target == fs.ErrNotExist } //nolint:errorlint // this is what errors.Is calls
+func (damaged) Is(target error) bool { return target == fs.ErrNotExist }
 
 // IsLost tells whether an error means that stored content is gone or damaged, so
 // that it has to be fetched again.

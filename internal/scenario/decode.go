@@ -69,3 +69,15 @@ func (w *World) Refresh() {
 		w.tb.Fatal(err)
 	}
 }
+
+// Serving is where the engine serves something, as its log says.
+func (w *World) Serving(what string) string {
+	w.tb.Helper()
+	for line := range strings.Lines(w.Log()) {
+		if _, address, ok := strings.Cut(line, "\"serving "+what+"\" address="); ok {
+			return "http://" + strings.TrimSpace(address)
+		}
+	}
+	w.tb.Fatalf("the engine does not serve %s", what)
+	return ""
+}

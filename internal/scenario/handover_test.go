@@ -35,7 +35,7 @@ func asToolkit(t *testing.T, w *scenario.World, manifests string) []*unstructure
 	t.Helper()
 	var out []*unstructured.Unstructured
 	for _, obj := range scenario.Decode(t, manifests) {
-		applied, err := w.Cluster.Cluster.Apply(t.Context(), obj, kube.ApplyOptions{Manager: toolkit})
+		applied, err := w.Cluster.Apply(t.Context(), obj, kube.ApplyOptions{Manager: toolkit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func sameShape(t *testing.T, w *scenario.World, file string) {
 				continue
 			}
 			var fields map[string]any
-			if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+			if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 				t.Fatal(err)
 			}
 			got[id] = append(got[id], owner{entry.Manager, string(entry.Operation), entry.APIVersion, strings.Join(paths(fields, ""), " ")})

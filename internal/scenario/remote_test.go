@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -69,4 +70,35 @@ spec: {interval: 1h, path: ./app, prune: true, wait: true, kubeConfig: {secretRe
 	if remote.Get(a) == nil {
 		t.Error("deleted on a cluster that cannot be reached any more")
 	}
+}
+
+// TestTokenCluster: a unit reaches a cluster with tokens of a service account,
+// here the cluster that it is in, which trusts its own.
+func TestTokenCluster(t *testing.T) {
+	t.Parallel()
+	w := scenario.New(t)
+	w.Source("repo", w.Git.Repo(t, "repo", map[string]string{"app/cm.yaml": configMap(w.NS, "cm", "x")}), "")
+	config := func(provider string) string {
+		return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: there, namespace: %s}\ndata:\n  provider: %s\n  address: %s\n  serviceAccountName: deployer\n  audiences: https://kubernetes.default.svc\n  ca.crt: %q\n",
+			w.NS, provider, w.Config.Host, w.Config.CAData)
+	}
+	w.Apply(config("azure"))
+	w.Kustomization("app", "./app", "retryInterval: 1s\nkubeConfig: {configMapRef: {name: there}}")
+	w.Start()
+	w.NotReady(w.Unit("app"), "ReconciliationFailed", "ConfigMap/"+w.NS+"/there: provider \"azure\" is not supported yet")
+	w.Apply(config("generic"))
+	w.NotReady(w.Unit("app"), "ReconciliationFailed", "deployer")
+	w.Apply(fmt.Sprintf(`{apiVersion: v1, kind: ServiceAccount, metadata: {name: deployer, namespace: %[1]s}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: %[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: deployer, namespace: %[1]s}]
+`, w.NS))
+	t.Cleanup(func() {
+		_, _ = w.Cluster.Delete(context.Background(), scenario.Key("ClusterRoleBinding", "", w.NS), "", "") // the cluster goes with the run
+	})
+	w.Ready(w.Unit("app"))
+	w.Has(scenario.Key("ConfigMap", w.NS, "cm"), "x", "data", "value")
 }

@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"halt":    command(0, (*script).halt),
 			"once":    command(1, (*script).once),
 			"plumb":   command(2, (*script).plumb),
+			"drift":   command(1, (*script).drift),
 			"ready":   command(1, (*script).ready),
 			"not":     command(2, (*script).not),
 			"has":     command(3, (*script).has),
@@ -190,6 +191,11 @@ func (s *script) plumb(args []string) {
 	if code != want {
 		s.ts.Fatalf("exit code %d, want %d\n%s\n%s", code, want, out, errOut)
 	}
+}
+
+// drift NAME: `plumb drift` about a Kustomization, asked of the running engine.
+func (s *script) drift(args []string) {
+	s.plumb([]string{"0", "drift", args[0], "-n", s.NS, "--from", s.Serving("metrics")})
 }
 
 // ready REF [TEXT]: waits until it is Ready, with a text in the message.

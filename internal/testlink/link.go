@@ -36,7 +36,7 @@ func (l *Link) Address(target string) string {
 	if err != nil {
 		l.tb.Fatal(err)
 	}
-	l.tb.Cleanup(func() { listener.Close() })
+	l.tb.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
 			client, err := listener.Accept()
@@ -55,7 +55,7 @@ func (l *Link) Cut() {
 	defer l.mu.Unlock()
 	l.cut = true
 	for conn := range l.all {
-		conn.Close()
+		_ = conn.Close() // it is to end, however
 	}
 }
 
@@ -97,7 +97,7 @@ func (l *Link) Passed() int64 {
 }
 
 func (l *Link) carry(client net.Conn, target string) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	if !l.enter(client) {
 		return
 	}
@@ -106,7 +106,7 @@ func (l *Link) carry(client net.Conn, target string) {
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	if !l.enter(server) {
 		return
 	}
