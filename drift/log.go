@@ -38,8 +38,8 @@ func NewLog(limit int) *Log { return &Log{limit: limit} }
 
 // Add adds a report; the oldest ones make room. Of a report that is larger than
 // the whole log, the fields at its end are left out. Drift that is only reported,
-// and found again as it was, is one report.
-func (l *Log) Add(r Report) {
+// and found again as it was, is one report. It tells whether the report is news.
+func (l *Log) Add(r Report) (news bool) {
 	r.Fields = slices.Clone(r.Fields)
 	for r.size() > l.limit && len(r.Fields) > 0 {
 		r.Fields = r.Fields[:len(r.Fields)-1]
@@ -47,7 +47,7 @@ func (l *Log) Add(r Report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !r.Corrected && l.repeatsLocked(r) {
-		return
+		return false
 	}
 	l.reports = append(l.reports, r)
 	l.bytes += r.size()
@@ -56,6 +56,7 @@ func (l *Log) Add(r Report) {
 		l.bytes -= l.reports[first].size()
 	}
 	l.reports = slices.Delete(l.reports, 0, first)
+	return true
 }
 
 // repeatsLocked tells whether the last report of the object said the same.

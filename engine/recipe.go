@@ -36,7 +36,8 @@ func (e *Engine) read(p *pass) (err error) {
 	}
 	r := &recipe{}
 	r.build, err = BuildSpec(p.object, BuildInputs{
-		Variables: p.references.variables, Decryption: p.references.decryption, RemoteBases: e.RemoteBases, Strict: e.StrictSubstitution,
+		Variables: p.references.variables, Decryption: p.references.decryption, Cloud: p.references.cloud,
+		RemoteBases: e.RemoteBases, Strict: e.StrictSubstitution,
 	})
 	var errs []error
 	errs = append(errs, err)
@@ -63,6 +64,7 @@ func prefixed(prefix string, err error) error {
 type BuildInputs struct {
 	Variables   map[string]string // all of spec.postBuild, with what it refers to
 	Decryption  map[string][]byte // the data of the Secret in spec.decryption
+	Cloud       decrypt.Cloud     // the identity of spec.decryption.serviceAccountName
 	RemoteBases bool              // may kustomizations load bases from elsewhere
 	Strict      bool              // is a variable that is not defined an error
 }
@@ -94,7 +96,7 @@ func BuildSpec(k *kustomizev1.Kustomization, in BuildInputs) (build.Spec, error)
 		b.CommonMetadata = build.Metadata{Labels: m.Labels, Annotations: m.Annotations}
 	}
 	b.Substitution = substitution(spec.PostBuild, in)
-	return b, decryption(&b, k, in.Decryption)
+	return b, decryption(&b, k, in)
 }
 
 // olderPatches are the patches in the form of v1beta1 and v1beta2.
@@ -123,14 +125,16 @@ func substitution(post *kustomizev1.PostBuild, in BuildInputs) build.Substitutio
 	return s
 }
 
-func decryption(b *build.Spec, k *kustomizev1.Kustomization, keys map[string][]byte) (err error) {
+func decryption(b *build.Spec, k *kustomizev1.Kustomization, in BuildInputs) error {
 	d := k.Spec.Decryption
 	if d == nil {
 		return nil
 	}
-	if b.Decrypt, err = decrypt.FromSecret(keys); err != nil {
+	keys, err := decrypt.FromSecret(in.Decryption)
+	if err != nil {
 		return fmt.Errorf("spec.decryption.secretRef: Secret/%s/%s: %w", k.Namespace, d.SecretRef.Name, err)
 	}
+	b.Decrypt = keys.As(in.Cloud)
 	return nil
 }
 

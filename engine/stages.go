@@ -190,11 +190,12 @@ func (e *Engine) applied(ctx context.Context, p *pass) error {
 	begun := e.now()
 	result, err := p.target.applier.Run(ctx, p.wish, p.plan)
 	for _, c := range result.Changes {
-		if c.Action != apply.Unchanged {
-			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), At: begun})
-		}
+		news := c.Action != apply.Unchanged
 		if c.Drifted() || c.Action == apply.Drifted {
-			e.Drift.Add(drift.Report{Unit: p.unit.name.String(), Object: c.Key.String(), Time: begun, Corrected: c.Writes(), Fields: c.Fields})
+			news = e.Drift.Add(drift.Report{Unit: p.unit.name.String(), Object: c.Key.String(), Time: begun, Corrected: c.Writes(), Fields: c.Fields})
+		}
+		if news { // drift that is only reported is told once
+			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), At: begun})
 		}
 	}
 	var keys []kube.Key

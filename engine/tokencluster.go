@@ -10,42 +10,82 @@ import (
 	"time"
 
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/source/cloud"
 )
 
-// tokenCluster reads a ConfigMap that says how to reach a cluster with tokens of
-// a service account of this one: the keys are those of the toolkit's provider
-// "generic" (kustomize-controller, docs/spec/v1/kustomizations.md, "Secret-less
-// authentication").
+// tokenCluster reads a ConfigMap that says how to reach a cluster with tokens: of
+// a service account of this one, or of a cloud provider that trusts that account.
+// The keys are those of the toolkit (kustomize-controller,
+// docs/spec/v1/kustomizations.md, "Secret-less authentication"); address is needed
+// here, since no provider is asked where a cluster is.
 func (e *Engine) tokenCluster(ctx context.Context, p *pass, name string) (id string, connect func() (*kube.Cluster, error), err error) {
 	namespace := p.object.Namespace
 	data, err := p.reader.data(ctx, configMapKind, namespace, name)
 	if err != nil {
 		return "", nil, err
 	}
-	address, account, err := settingsOf(data)
+	address, err := addressOf(data)
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", coreKey(configMapKind, namespace, name), err)
 	}
-	audience, _, _ := strings.Cut(strings.TrimSpace(string(data["audiences"])), "\n")
-	audience = cmp.Or(strings.Trim(audience, "-[]\", "), address)
-	t := &tokens{ask: func(ctx context.Context) (string, error) { return e.Cluster.Token(ctx, namespace, account, audience) }, now: e.now}
+	ask, err := e.tokenSource(ctx, p, data, address)
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: %w", coreKey(configMapKind, namespace, name), err)
+	}
+	t := &tokens{ask: ask, now: e.now}
 	id = hashOf(data, map[string]string{"namespace": namespace})
 	return id, func() (*kube.Cluster, error) {
 		return kube.Connect(kube.TokenConfig(address, data["ca.crt"], t.token, e.Remote))
 	}, nil
 }
 
-func settingsOf(data map[string][]byte) (address, account string, err error) {
-	address, account = string(data["address"]), string(data["serviceAccountName"])
-	switch provider := string(data["provider"]); {
-	case provider != "generic":
-		err = fmt.Errorf("provider %q is not supported yet: generic is; name the cluster's address there, or use a Secret with a kubeconfig", provider)
-	case address == "":
-		err = errors.New("it has no key address, the URL of the cluster's API server")
-	case account == "":
-		err = errors.New("it has no key serviceAccountName, whose tokens the cluster trusts")
+// tokenSource is who gives the tokens.
+func (e *Engine) tokenSource(ctx context.Context, p *pass, data map[string][]byte, address string) (func(context.Context) (string, error), error) {
+	account, err := e.serviceAccount(ctx, p.reader, p.object.Namespace, string(data["serviceAccountName"]))
+	if err != nil {
+		return nil, err
 	}
-	return address, account, err
+	if provider := string(data["provider"]); provider != "generic" {
+		return cloud.ClusterToken(context.WithoutCancel(ctx), provider, string(data["cluster"]), cloud.Options{ServiceAccount: account})
+	}
+	if account == nil {
+		return nil, errors.New("it has no key serviceAccountName, whose tokens the cluster trusts")
+	}
+	audience, _, _ := strings.Cut(strings.TrimSpace(string(data["audiences"])), "\n")
+	audience = cmp.Or(strings.Trim(audience, "-[]\", "), address)
+	return func(ctx context.Context) (string, error) { return account.Token(ctx, audience) }, nil
+}
+
+// serviceAccount is an account of this cluster that providers may trust, nil for
+// no name.
+func (e *Engine) serviceAccount(ctx context.Context, r *reader, namespace, name string) (*cloud.ServiceAccount, error) {
+	if name == "" {
+		return nil, nil
+	}
+	key := coreKey(serviceAccountKind, namespace, name)
+	found, err := r.object(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		return nil, &missing{key}
+	}
+	return &cloud.ServiceAccount{
+		Namespace: namespace, Name: name, Annotations: found.GetAnnotations(),
+		Token: func(ctx context.Context, audience string) (string, error) {
+			return e.Cluster.Token(ctx, namespace, name, audience)
+		},
+	}, nil
+}
+
+func addressOf(data map[string][]byte) (string, error) {
+	if len(data["provider"]) == 0 {
+		return "", errors.New("it has no key provider: want aws, azure, gcp or generic")
+	}
+	if len(data["address"]) == 0 {
+		return "", errors.New("it has no key address, the URL of the cluster's API server")
+	}
+	return string(data["address"]), nil
 }
 
 // tokens keeps a token until it is about to run out.
@@ -58,8 +98,9 @@ type tokens struct {
 	until time.Time
 }
 
-// tokenLife is how long a token is used; the server gives it for an hour.
-const tokenLife = 45 * time.Minute
+// tokenLife is how long a token is used: EKS takes one for no longer than a
+// quarter of an hour.
+const tokenLife = 10 * time.Minute
 
 // tokenPatience bounds asking for one.
 const tokenPatience = 30 * time.Second

@@ -8,6 +8,7 @@ package live
 
 import (
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -58,7 +59,7 @@ func Frozen(obj *unstructured.Unstructured) bool { return marked(obj, kustomizev
 
 // marked tells whether a label or an annotation of that name says "disabled".
 func marked(obj *unstructured.Unstructured, name string) bool {
-	return obj.GetLabels()[name] == kustomizev1.DisabledValue || obj.GetAnnotations()[name] == kustomizev1.DisabledValue
+	return strings.EqualFold(obj.GetLabels()[name], kustomizev1.DisabledValue) || strings.EqualFold(obj.GetAnnotations()[name], kustomizev1.DisabledValue)
 }
 
 // Older tells whether resource version a came before b. Both are decimal

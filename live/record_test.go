@@ -124,7 +124,7 @@ func TestReduceMarks(t *testing.T) {
 		"prune, by annotation":        {metadata: `{annotations: {` + prune + `: disabled}}`, keep: true},
 		"prune, by label":             {metadata: `{labels: {` + prune + `: disabled}}`, keep: true},
 		"prune, enabled":              {metadata: `{annotations: {` + prune + `: enabled}}`},
-		"prune, in other letters":     {metadata: `{annotations: {` + prune + `: Disabled}}`},
+		"prune, in other letters":     {metadata: `{annotations: {` + prune + `: Disabled}}`, keep: true},
 		"reconcile, by annotation":    {metadata: `{annotations: {` + reconcile + `: disabled}}`, keep: true, frozen: true},
 		"reconcile, by label":         {metadata: `{labels: {` + reconcile + `: disabled}}`, keep: true, frozen: true},
 		"deletion":                    {metadata: `{deletionTimestamp: "2025-01-01T00:00:00Z"}`, deleting: true},

@@ -19,6 +19,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"golang.org/x/oauth2"
 	"sigs.k8s.io/yaml"
 )
 
@@ -31,6 +32,28 @@ type Keys struct {
 	aws   aws.CredentialsProvider // nil for the environment's
 	gcp   []byte                  // JSON of a service account's key
 	azure azcore.TokenCredential
+	cloud Cloud
+}
+
+// Cloud is who asks the key services of cloud providers, where the Secret says
+// nothing; nil for the identity of the process.
+type Cloud struct {
+	Azure azcore.TokenCredential
+	AWS   aws.CredentialsProvider
+	GCP   oauth2.TokenSource
+}
+
+// As is the same keys with an identity at the providers.
+func (k *Keys) As(c Cloud) *Keys {
+	as := *k
+	as.cloud = c
+	if as.azure == nil {
+		as.azure = c.Azure
+	}
+	if as.aws == nil {
+		as.aws = c.AWS
+	}
+	return &as
 }
 
 // The keys of a Secret, as the toolkit documents them (kustomize-controller,

@@ -111,8 +111,11 @@ func (s service) openAWS(key *keyservice.KmsKey, ciphertext []byte) ([]byte, err
 
 func (s service) openGCP(key *keyservice.GcpKmsKey, ciphertext []byte) ([]byte, error) {
 	m := gcpkms.MasterKey{ResourceID: key.ResourceId, EncryptedKey: string(ciphertext)}
-	if s.keys.gcp != nil {
+	switch {
+	case s.keys.gcp != nil:
 		gcpkms.CredentialJSON(s.keys.gcp).ApplyToMasterKey(&m)
+	case s.keys.cloud.GCP != nil:
+		gcpkms.NewTokenSource(s.keys.cloud.GCP).ApplyToMasterKey(&m)
 	}
 	plain, err := m.DecryptContext(s.ctx)
 	return plain, remote("Google Cloud KMS", err)

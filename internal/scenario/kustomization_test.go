@@ -96,6 +96,7 @@ func TestEncryptedSecrets(t *testing.T) {
 		w.Kustomization(name, "./"+name, decryption)
 	}
 	w.Kustomization("undeclared", "./undeclared", "")
+	w.Kustomization("account", "./age", "decryption: {provider: sops, serviceAccountName: keys, secretRef: {name: keys}}")
 	w.Start()
 	w.NotReady(w.Unit("age"), "BuildFailed", "spec.decryption.secretRef: Secret/"+w.NS+"/keys not found")
 	w.NotReady(w.Unit("undeclared"), "BuildFailed", "undeclared/encrypted.yaml", "spec.decryption")
@@ -105,6 +106,9 @@ func TestEncryptedSecrets(t *testing.T) {
 		w.Ready(w.Unit(name))
 		w.Has(scenario.Key("Secret", w.NS, name), encode([]byte("planted-"+name)), "data", "password")
 	}
+	w.NotReady(w.Unit("account"), "BuildFailed", "spec.decryption.serviceAccountName: ServiceAccount/"+w.NS+"/keys not found")
+	w.Apply(fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: keys, namespace: %s}}", w.NS))
+	w.NotReady(w.Unit("account"), "BuildFailed", "lacks the annotations eks.amazonaws.com/role-arn")
 	w.Ready(w.Unit("files"))
 	w.Has(scenario.Key("Secret", w.NS, "files"), encode([]byte("planted-files")), "data", "PASSWORD")
 	refused := w.NotReady(w.Unit("nobody"), "BuildFailed", "nobody/secret.yaml: can't be decrypted: it needs one of these keys", "age age1")

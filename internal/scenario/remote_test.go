@@ -85,9 +85,7 @@ func TestTokenCluster(t *testing.T) {
 	w.Apply(config("azure"))
 	w.Kustomization("app", "./app", "retryInterval: 1s\nkubeConfig: {configMapRef: {name: there}}")
 	w.Start()
-	w.NotReady(w.Unit("app"), "ReconciliationFailed", "ConfigMap/"+w.NS+"/there: provider \"azure\" is not supported yet")
-	w.Apply(config("generic"))
-	w.NotReady(w.Unit("app"), "ReconciliationFailed", "deployer")
+	w.NotReady(w.Unit("app"), "ReconciliationFailed", "ServiceAccount/"+w.NS+"/deployer not found")
 	w.Apply(fmt.Sprintf(`{apiVersion: v1, kind: ServiceAccount, metadata: {name: deployer, namespace: %[1]s}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -99,6 +97,10 @@ subjects: [{kind: ServiceAccount, name: deployer, namespace: %[1]s}]
 	t.Cleanup(func() {
 		_, _ = w.Cluster.Delete(context.Background(), scenario.Key("ClusterRoleBinding", "", w.NS), "", "") // the cluster goes with the run
 	})
+	w.NotReady(w.Unit("app"), "ReconciliationFailed", "ServiceAccount/"+w.NS+"/deployer lacks the annotations azure.workload.identity/client-id")
+	w.Apply(config("nobody"))
+	w.NotReady(w.Unit("app"), "ReconciliationFailed", "want aws, azure, gcp or generic")
+	w.Apply(config("generic"))
 	w.Ready(w.Unit("app"))
 	w.Has(scenario.Key("ConfigMap", w.NS, "cm"), "x", "data", "value")
 }

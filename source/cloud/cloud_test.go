@@ -1,0 +1,106 @@
+package cloud_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/plumb-gitops/plumb/source/cloud"
+)
+
+// login is the login endpoint of every provider: it takes the token of the
+// service account and gives one of its own.
+func login(t *testing.T) (server *httptest.Server, forms *[]url.Values) {
+	t.Helper()
+	forms = &[]url.Values{}
+	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			http.Error(w, "no form", http.StatusBadRequest)
+			return
+		}
+		switch {
+		case strings.Contains(r.URL.Path, "openid-configuration"):
+			fmt.Fprintf(w, `{"token_endpoint":"%[1]s/tenant/oauth2/v2.0/token","authorization_endpoint":"%[1]s/tenant/a","issuer":"%[1]s/tenant/v2.0"}`, "https://"+r.Host)
+		case r.Form.Get("Action") == "AssumeRoleWithWebIdentity":
+			*forms = append(*forms, r.Form)
+			fmt.Fprint(w, `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKID</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`)
+		default:
+			*forms = append(*forms, r.Form)
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"access_token":"theirs","token_type":"Bearer","expires_in":3600,"issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server, forms
+}
+
+func account(annotations map[string]string) *cloud.ServiceAccount {
+	return &cloud.ServiceAccount{Namespace: "apps", Name: "deployer", Annotations: annotations, Token: func(_ context.Context, audience string) (string, error) {
+		return "ours for " + audience, nil
+	}}
+}
+
+var (
+	azureAccount = map[string]string{"azure.workload.identity/client-id": "client", "azure.workload.identity/tenant-id": "tenant"}
+	awsAccount   = map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/deployer"}
+	gcpAccount   = map[string]string{"gcp.auth.fluxcd.io/workload-identity-provider": "projects/1/locations/global/workloadIdentityPools/p/providers/k"}
+)
+
+const eksCluster = "arn:aws:eks:eu-west-1:1:cluster/production"
+
+func TestTokensForClusters(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		provider, cluster string
+		annotations       map[string]string
+		field, sent       string
+		want              func(token string) bool
+	}{
+		{"azure", "", azureAccount, "client_assertion", "ours for api://AzureADTokenExchange", func(token string) bool { return token == "theirs" }},
+		{"gcp", "", gcpAccount, "subject_token", "ours for //iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k", func(token string) bool { return token == "theirs" }},
+		{"aws", eksCluster, awsAccount, "WebIdentityToken", "ours for sts.amazonaws.com", func(token string) bool {
+			raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "k8s-aws-v1."))
+			text := string(raw)
+			return err == nil && strings.HasPrefix(text, "https://sts.eu-west-1.amazonaws.com/?") && strings.Contains(text, "x-k8s-aws-id") && strings.Contains(text, "AKID") && !strings.Contains(text, "secret")
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.provider, func(t *testing.T) {
+			t.Parallel()
+			server, forms := login(t)
+			o := cloud.Options{ServiceAccount: account(test.annotations), HTTP: server.Client(), AzureAuthority: server.URL + "/", AWSEndpoint: server.URL, GCPTokenURL: server.URL}
+			ask, err := cloud.ClusterToken(t.Context(), test.provider, test.cluster, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			token, err := ask(t.Context())
+			if err != nil || !test.want(token) {
+				t.Fatalf("token %q, %v", token, err)
+			}
+			if len(*forms) != 1 || (*forms)[0].Get(test.field) != test.sent {
+				t.Errorf("the provider was sent %v", *forms)
+			}
+		})
+	}
+}
+
+func TestAccountsThatLackTheirAnnotations(t *testing.T) {
+	t.Parallel()
+	for provider, annotation := range map[string]string{"azure": "azure.workload.identity/client-id", "aws": "eks.amazonaws.com/role-arn", "gcp": "gcp.auth.fluxcd.io/workload-identity-provider"} {
+		_, err := cloud.ClusterToken(t.Context(), provider, eksCluster, cloud.Options{ServiceAccount: account(nil)})
+		if err == nil || !strings.HasPrefix(err.Error(), "ServiceAccount/apps/deployer lacks") || !strings.Contains(err.Error(), annotation) {
+			t.Errorf("%s: %v", provider, err)
+		}
+	}
+	if _, err := cloud.ClusterToken(t.Context(), "aws", "production", cloud.Options{}); err == nil || !strings.Contains(err.Error(), "arn:aws:eks:") {
+		t.Errorf("%v", err)
+	}
+	if _, err := cloud.ClusterToken(t.Context(), "other", "", cloud.Options{}); err == nil || !strings.Contains(err.Error(), "want aws, azure, gcp or generic") {
+		t.Errorf("%v", err)
+	}
+}
