@@ -15,6 +15,7 @@ var layers = [][]string{
 	{"source/store", "source/transport", "source/cloud", "build/*"},
 	{"source/archive"},
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
+	{"source/helmrepo"},
 	{"source/*"},
 	{"live"},
 	{"apply", "prune"},
