@@ -78,6 +78,7 @@ func New(tb testing.TB, kubeconfig string, rule Rule) (*Proxy, string) {
 	}}
 	server := httptest.NewTLSServer(p) // clients send no credentials without TLS
 	tb.Cleanup(func() {
+		_ = server.Listener.Close() // or a client that is still there comes back in between
 		server.CloseClientConnections()
 		server.Close()
 	})
