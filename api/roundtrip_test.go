@@ -4,9 +4,11 @@ package api_test
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +27,11 @@ import (
 // kinds have one full sample each, testdata/<kind>.yaml.
 var kinds = []schema.GroupVersionKind{
 	sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.OCIRepositoryKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.BucketKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.HelmRepositoryKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.HelmChartKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.ExternalArtifactKind),
 	kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
 }
 
@@ -43,7 +50,7 @@ func TestSampleSurvivesRoundTrip(t *testing.T) {
 			if err := yaml.Unmarshal(raw, &want); err != nil {
 				t.Fatal(err)
 			}
-			s := schemaOf(t, gvk)
+			s := definition(t, gvk).Spec.Versions[0].Schema.OpenAPIV3Schema
 			for _, part := range []string{"spec", "status"} {
 				for _, unset := range missing(part, s.Properties[part], want[part]) {
 					t.Errorf("the sample does not set %s", unset)
@@ -54,39 +61,69 @@ func TestSampleSurvivesRoundTrip(t *testing.T) {
 	}
 }
 
-// TestGeneratedObjectsSurviveRoundTrip tries objects made from the schema, with
-// each optional field there or not.
+// TestGeneratedObjectsSurviveRoundTrip tries objects made from the schema of each
+// version that is served, with each optional field there or not. There is one Go
+// type for all of them.
 func TestGeneratedObjectsSurviveRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, gvk := range kinds {
-		t.Run(gvk.Kind, func(t *testing.T) {
-			t.Parallel()
-			s := schemaOf(t, gvk)
-			for seed := range uint64(200) {
-				g := generator{rand: rand.New(rand.NewPCG(seed, 0))}
-				roundTrip(t, gvk, map[string]any{
-					"apiVersion": gvk.GroupVersion().String(), "kind": gvk.Kind,
-					"metadata": map[string]any{"name": "generated"},
-					"spec":     g.value(s.Properties["spec"]),
-					"status":   g.value(s.Properties["status"]),
-				})
-				if t.Failed() {
-					t.Fatalf("seed %d", seed)
+		for _, version := range definition(t, gvk).Spec.Versions {
+			t.Run(gvk.Kind+"/"+version.Name, func(t *testing.T) {
+				t.Parallel()
+				s := version.Schema.OpenAPIV3Schema
+				for seed := range uint64(200) {
+					g := generator{rand: rand.New(rand.NewPCG(seed, 0))}
+					roundTrip(t, gvk, map[string]any{
+						"apiVersion": gvk.Group + "/" + version.Name, "kind": gvk.Kind,
+						"metadata": map[string]any{"name": "generated"},
+						"spec":     g.value(s.Properties["spec"]),
+						"status":   g.value(s.Properties["status"]),
+					})
+					if t.Failed() {
+						t.Fatalf("seed %d", seed)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
+}
+
+// TestOlderVersionsHaveTheStoredFields: what the API server stores, it prunes by
+// the schema of the version in which it is asked for. So no version may have a
+// field that another has not.
+func TestOlderVersionsHaveTheStoredFields(t *testing.T) {
+	t.Parallel()
+	for _, gvk := range kinds {
+		versions := definition(t, gvk).Spec.Versions
+		for _, version := range versions {
+			if version.Storage != (version.Name == gvk.Version) {
+				t.Errorf("%s: %s: storage is %t", gvk, version.Name, version.Storage)
+			}
+			if diff := cmp.Diff(paths("", *versions[0].Schema.OpenAPIV3Schema), paths("", *version.Schema.OpenAPIV3Schema)); diff != "" {
+				t.Errorf("%s: %s has other fields than what is stored:\n%s", gvk, version.Name, diff)
+			}
+		}
+	}
+}
+
+// paths are those of all fields below a schema.
+func paths(path string, s apiextensionsv1.JSONSchemaProps) []string {
+	out := []string{path}
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		out = append(out, paths(path+"."+name, s.Properties[name])...)
+	}
+	if s.Items != nil && s.Items.Schema != nil {
+		out = append(out, paths(path+"[]", *s.Items.Schema)...)
+	}
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+		out = append(out, paths(path+"{}", *s.AdditionalProperties.Schema)...)
+	}
+	return out
 }
 
 func roundTrip(t *testing.T, gvk schema.GroupVersionKind, want map[string]any) {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{sourcev1.AddToScheme, kustomizev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	typed, err := scheme.New(gvk)
+	typed, err := scheme(t).New(gvk)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +149,18 @@ func roundTrip(t *testing.T, gvk schema.GroupVersionKind, want map[string]any) {
 	}
 }
 
+// scheme knows all kinds in the version that is stored.
+func scheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{sourcev1.AddToScheme, kustomizev1.AddToScheme} {
+		if err := add(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
 // normal is the value as plain JSON has it, so that all numbers are of one type.
 func normal(t *testing.T, value map[string]any) (out map[string]any) {
 	t.Helper()
@@ -125,7 +174,8 @@ func normal(t *testing.T, value map[string]any) (out map[string]any) {
 	return out
 }
 
-func schemaOf(t *testing.T, gvk schema.GroupVersionKind) apiextensionsv1.JSONSchemaProps {
+// definition is that of a kind in the version that is stored.
+func definition(t *testing.T, gvk schema.GroupVersionKind) apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
 	all, err := crds.All()
 	if err != nil {
@@ -136,12 +186,10 @@ func schemaOf(t *testing.T, gvk schema.GroupVersionKind) apiextensionsv1.JSONSch
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &crd); err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range crd.Spec.Versions {
-			if crd.Spec.Group == gvk.Group && crd.Spec.Names.Kind == gvk.Kind && v.Name == gvk.Version {
-				return *v.Schema.OpenAPIV3Schema
-			}
+		if crd.Spec.Group == gvk.Group && crd.Spec.Names.Kind == gvk.Kind && crd.Spec.Versions[0].Name == gvk.Version {
+			return crd
 		}
 	}
 	t.Fatalf("no definition of %s", gvk)
-	return apiextensionsv1.JSONSchemaProps{}
+	return apiextensionsv1.CustomResourceDefinition{}
 }

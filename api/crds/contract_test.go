@@ -13,7 +13,21 @@ import (
 // kinds are held to the contract, one line each: definition and version, as the
 // file in testdata/contract is called.
 var kinds = []string{
+	"buckets.source.toolkit.fluxcd.io_v1",
+	"buckets.source.toolkit.fluxcd.io_v1beta2",
+	"buckets.source.toolkit.fluxcd.io_v1beta1",
+	"externalartifacts.source.toolkit.fluxcd.io_v1",
 	"gitrepositories.source.toolkit.fluxcd.io_v1",
+	"gitrepositories.source.toolkit.fluxcd.io_v1beta2",
+	"gitrepositories.source.toolkit.fluxcd.io_v1beta1",
+	"helmcharts.source.toolkit.fluxcd.io_v1",
+	"helmcharts.source.toolkit.fluxcd.io_v1beta2",
+	"helmcharts.source.toolkit.fluxcd.io_v1beta1",
+	"helmrepositories.source.toolkit.fluxcd.io_v1",
+	"helmrepositories.source.toolkit.fluxcd.io_v1beta2",
+	"helmrepositories.source.toolkit.fluxcd.io_v1beta1",
+	"ocirepositories.source.toolkit.fluxcd.io_v1",
+	"ocirepositories.source.toolkit.fluxcd.io_v1beta2",
 	"kustomizations.kustomize.toolkit.fluxcd.io_v1",
 	"kustomizations.kustomize.toolkit.fluxcd.io_v1beta2",
 	"kustomizations.kustomize.toolkit.fluxcd.io_v1beta1",
@@ -76,7 +90,15 @@ func compare(want, got []string) []string {
 			breaches = append(breaches, "required, but not in the contract: "+line)
 		}
 	}
+	if len(breaches) == 0 && !slices.Equal(columns(want), columns(got)) {
+		breaches = append(breaches, "other columns: "+strings.Join(columns(got), ", "))
+	}
 	return breaches
+}
+
+// columns are those of the printed table, in their order.
+func columns(lines []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !strings.HasPrefix(line, "# column ") })
 }
 
 // extraIsRequired tells whether an extra field has to be given in something that
@@ -90,11 +112,12 @@ func extraIsRequired(line string, named map[string]bool) bool {
 }
 
 // path is what a line is about: its first column, or the name of a column of
-// the printed table, or the heading.
+// the printed table, which may have several words, or the heading.
 func path(line string) string {
 	switch {
 	case strings.HasPrefix(line, "# column "):
-		return strings.Join(strings.Fields(line)[:3], " ")
+		words := strings.Fields(line)
+		return strings.Join(words[:max(3, len(words)-2)], " ")
 	case strings.HasPrefix(line, "# "):
 		return "#"
 	}
@@ -107,6 +130,7 @@ func TestCompare(t *testing.T) {
 	contract := []string{
 		"# Kind group/v1 scope=Namespaced shortNames=k categories=all subresources=status",
 		"# column Ready string .status.ready",
+		"# column Source Kind string .spec.kind",
 		"spec\tobject\t\t",
 		"spec.mode\tstring\trequired\tenum=[\"a\", \"b\"]",
 	}
@@ -118,13 +142,18 @@ func TestCompare(t *testing.T) {
 		"an optional field comes on top":   {func(l []string) []string { return append(l, "spec.own\tstring") }, ""},
 		"an object of our own may require": {func(l []string) []string { return append(l, "spec.own\tobject", "spec.own.name\tstring\trequired") }, ""},
 		"a required field on top":          {func(l []string) []string { return append(l, "spec.own\tstring\trequired") }, "required, but not in the contract: spec.own"},
-		"a missing field":                  {func(l []string) []string { return l[:3] }, "missing:   spec.mode"},
+		"a missing field":                  {func(l []string) []string { return l[:4] }, "missing:   spec.mode"},
 		"another type":                     {replaced("spec.mode\tstring", "spec.mode\tinteger"), "different: spec.mode\tinteger"},
 		"another order of an enum":         {replaced(`"a", "b"`, `"b", "a"`), "different: spec.mode"},
 		"no longer required":               {replaced("required", ""), "different: spec.mode"},
 		"another column":                   {replaced(".status.ready", ".status.set"), "different: # column Ready"},
-		"another short name":               {replaced("shortNames=k ", "shortNames=kk "), "different: # Kind"},
-		"another scope":                    {replaced("Namespaced", "Cluster"), "different: # Kind"},
+		"another column of two words":      {replaced(".spec.kind", ".spec.name"), "different: # column Source Kind"},
+		"an additional column":             {replaced("# column Ready", "# column Own string .spec.own\n# column Ready"), "other columns: "},
+		"another order of columns": {func(l []string) []string {
+			return append([]string{l[0], l[2], l[1]}, l[3:]...)
+		}, "other columns: # column Source Kind"},
+		"another short name": {replaced("shortNames=k ", "shortNames=kk "), "different: # Kind"},
+		"another scope":      {replaced("Namespaced", "Cluster"), "different: # Kind"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

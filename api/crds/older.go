@@ -17,8 +17,9 @@ import (
 
 // older is an older version of a kind.
 type older struct {
-	name  string
-	edits []edit
+	name    string
+	ageLast bool // the printed column Age comes last
+	edits   []edit
 }
 
 // edit changes one node of the stored schema.
@@ -26,6 +27,8 @@ type edit struct {
 	path string         // of fields, "spec.a.b"; "[]" behind a name for the items of a list
 	set  map[string]any // keywords of JSON schema
 	drop []string
+	// rules is how many of the validation rules stay, from the first, where set.
+	rules *int
 }
 
 // The edits that are in use.
@@ -37,6 +40,10 @@ func required(path string, fields ...any) edit {
 	return edit{path: path, set: map[string]any{"required": fields}}
 }
 
+func defaulted(path string, value any) edit {
+	return edit{path: path, set: map[string]any{"default": value}}
+}
+
 func without(keyword string, paths ...string) []edit {
 	edits := make([]edit, len(paths))
 	for i, path := range paths {
@@ -45,25 +52,9 @@ func without(keyword string, paths ...string) []edit {
 	return edits
 }
 
-const rules = "x-kubernetes-validations"
+func firstRules(path string, n int) edit { return edit{path: path, rules: &n} }
 
-// versions are the older versions of each definition.
-var versions = map[string][]older{
-	"kustomizations.kustomize.toolkit.fluxcd.io": {
-		{"v1beta2", append(without(rules, "spec.kubeConfig"),
-			required("spec.kubeConfig", "secretRef"),
-			enum("spec.sourceRef.kind", "OCIRepository", "GitRepository", "Bucket"),
-		)},
-		{"v1beta1", slices.Concat(
-			without(rules, "spec.kubeConfig"),
-			without("pattern", "spec.interval", "spec.retryInterval", "spec.timeout"),
-			[]edit{
-				required("spec.kubeConfig", "secretRef"),
-				enum("spec.sourceRef.kind", "GitRepository", "Bucket"),
-			},
-		)},
-	},
-}
+const rules = "x-kubernetes-validations"
 
 // addOlder adds the older versions to a definition.
 func addOlder(definition *unstructured.Unstructured) error {
@@ -73,19 +64,38 @@ func addOlder(definition *unstructured.Unstructured) error {
 	}
 	stored, _ := list[0].(map[string]any)
 	for _, version := range versions[definition.GetName()] {
-		next := runtime.DeepCopyJSON(stored)
-		next["name"], next["storage"] = version.name, false
-		next["deprecated"] = true
-		schema, _, _ := unstructured.NestedMap(next, "schema", "openAPIV3Schema")
-		for _, e := range version.edits {
-			if err := e.apply(schema); err != nil {
-				return fmt.Errorf("%s, %s: %w", definition.GetName(), version.name, err)
-			}
+		next, err := version.from(stored)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", definition.GetName(), version.name, err)
 		}
-		next["schema"] = map[string]any{"openAPIV3Schema": schema}
 		list = append(list, next)
 	}
 	return unstructured.SetNestedSlice(definition.Object, list, "spec", "versions")
+}
+
+// from makes the older version out of the stored one.
+func (o older) from(stored map[string]any) (map[string]any, error) {
+	next := runtime.DeepCopyJSON(stored)
+	next["name"], next["storage"] = o.name, false
+	next["deprecated"] = true
+	schema, _, _ := unstructured.NestedMap(next, "schema", "openAPIV3Schema")
+	for _, e := range o.edits {
+		if err := e.apply(schema); err != nil {
+			return nil, err
+		}
+	}
+	next["schema"] = map[string]any{"openAPIV3Schema": schema}
+	if columns, ok := next["additionalPrinterColumns"].([]any); ok && o.ageLast {
+		slices.SortStableFunc(columns, func(a, b any) int { return isAge(a) - isAge(b) })
+	}
+	return next, nil
+}
+
+func isAge(column any) int {
+	if c, ok := column.(map[string]any); ok && c["name"] == "Age" {
+		return 1
+	}
+	return 0
 }
 
 // apply changes the node in place.
@@ -106,6 +116,13 @@ func (e edit) apply(schema map[string]any) error {
 	maps.Copy(node, e.set)
 	for _, keyword := range e.drop {
 		delete(node, keyword)
+	}
+	if e.rules != nil {
+		all, _ := node[rules].([]any)
+		if len(all) < *e.rules {
+			return fmt.Errorf("%s has %d rules, not %d", e.path, len(all), *e.rules)
+		}
+		node[rules] = all[:*e.rules]
 	}
 	return nil
 }

@@ -51,6 +51,36 @@ type SecretKeyReference struct {
 	Key string `json:"key,omitempty"`
 }
 
+// NamespacedObjectReference names an object of any kind.
+type NamespacedObjectReference struct {
+	// APIVersion of the referent.
+	// +optional
+	APIVersion string `json:"apiVersion,omitempty"`
+	// Kind of the referent.
+	// +required
+	Kind string `json:"kind"`
+	// Name of the referent.
+	// +required
+	Name string `json:"name"`
+	// Namespace of the referent; the same when empty.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// AccessFrom lists the namespaces from which an object may be referred to.
+type AccessFrom struct {
+	// NamespaceSelectors select namespaces; one that matches is enough.
+	// +required
+	NamespaceSelectors []NamespaceSelector `json:"namespaceSelectors"`
+}
+
+// NamespaceSelector selects namespaces by their labels.
+type NamespaceSelector struct {
+	// MatchLabels has to be a part of the namespace's labels; empty selects all.
+	// +optional
+	MatchLabels map[string]string `json:"matchLabels,omitempty"`
+}
+
 // Artifact is what a source has fetched.
 type Artifact struct {
 	// Path of the artifact below the address of the artifact server.
@@ -61,11 +91,14 @@ type Artifact struct {
 	URL string `json:"url"`
 	// Revision in the words of the source, e.g. "main@sha1:<commit>".
 	// +required
-	Revision string `json:"revision"`
+	Revision string `json:"revision,omitempty"` // v1beta1 could do without
 	// Digest of the content, "<algorithm>:<checksum>".
 	// +required
 	// +kubebuilder:validation:Pattern="^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$"
-	Digest string `json:"digest"`
+	Digest string `json:"digest,omitempty"` // older versions can do without
+	// Checksum of v1beta1, which Digest has replaced. It is never set.
+	// +optional
+	Checksum string `json:"checksum,omitempty"`
 	// LastUpdateTime is when this revision was stored.
 	// +required
 	LastUpdateTime metav1.Time `json:"lastUpdateTime"`

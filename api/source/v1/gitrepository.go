@@ -11,23 +11,6 @@ import (
 // GitRepositoryKind is the kind's name.
 const GitRepositoryKind = "GitRepository"
 
-// Condition types of sources.
-const (
-	ArtifactInStorageCondition = "ArtifactInStorage" // True when a snapshot can be used
-	FetchFailedCondition       = "FetchFailed"       // True when the last fetch failed; absent otherwise
-	SourceVerifiedCondition    = "SourceVerified"
-)
-
-// Condition and event reasons of sources.
-const (
-	GitOperationSucceededReason = "GitOperationSucceeded" // event: nothing new
-	GitOperationFailedReason    = "GitOperationFailed"
-	AuthenticationFailedReason  = "AuthenticationFailed"
-	URLInvalidReason            = "URLInvalid"
-	NewArtifactReason           = "NewArtifact" // event: another revision is in use
-	EmptySourceReason           = "EmptySource" // the source has no files any more
-)
-
 // GitRepositorySpec says what to fetch, and how often to look.
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceAccountName) || (has(self.provider) && (self.provider == 'azure' || self.provider == 'aws'))",message="serviceAccountName can only be set when provider is 'azure' or 'aws'"
 type GitRepositorySpec struct {
@@ -83,6 +66,14 @@ type GitRepositorySpec struct {
 	// SparseCheckout lists the folders to fetch; all when empty.
 	// +optional
 	SparseCheckout []string `json:"sparseCheckout,omitempty"`
+	// GitImplementation is of v1beta1 and v1beta2, and means nothing any more: there
+	// is one implementation.
+	// +kubebuilder:validation:Enum=go-git;libgit2
+	// +optional
+	GitImplementation string `json:"gitImplementation,omitempty"`
+	// AccessFrom is of v1beta1 and v1beta2, where it never had an effect.
+	// +optional
+	AccessFrom *meta.AccessFrom `json:"accessFrom,omitempty"`
 }
 
 // GitRepositoryInclude puts a part of another repository into this one's tree.
@@ -127,7 +118,7 @@ type GitRepositoryVerification struct {
 	Mode string `json:"mode,omitempty"`
 	// SecretRef names the Secret with the public keys of trusted authors.
 	// +required
-	SecretRef meta.LocalObjectReference `json:"secretRef"`
+	SecretRef meta.LocalObjectReference `json:"secretRef,omitzero"` // v1beta1 could do without
 }
 
 // GitRepositoryStatus is what was found.
@@ -159,6 +150,12 @@ type GitRepositoryStatus struct {
 	// SourceVerificationMode is the mode in which the artifact was verified.
 	// +optional
 	SourceVerificationMode *string `json:"sourceVerificationMode,omitempty"`
+	// URL is of v1beta1 and v1beta2, see artifact.url. It is never set.
+	// +optional
+	URL string `json:"url,omitempty"`
+	// ContentConfigChecksum is of v1beta2. It is never set.
+	// +optional
+	ContentConfigChecksum string `json:"contentConfigChecksum,omitempty"`
 	// LastHandledReconcileAt is the last requestedAt that was handled.
 	// +optional
 	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
@@ -196,10 +193,7 @@ type GitRepositoryList struct {
 
 // GetTimeout is how long a fetch may take.
 func (s GitRepositorySpec) GetTimeout() time.Duration {
-	if s.Timeout == nil {
-		return time.Minute
-	}
-	return s.Timeout.Duration
+	return durationOr(s.Timeout, time.Minute)
 }
 
 // GetRef is the reference to check out, empty for the default.
@@ -209,3 +203,38 @@ func (s GitRepositorySpec) GetRef() GitRepositoryRef {
 	}
 	return *s.Reference
 }
+
+func (r *GitRepository) GetInterval() time.Duration { return r.Spec.Interval.Duration }
+
+func (r *GitRepository) GetTimeout() time.Duration { return r.Spec.GetTimeout() }
+
+func (r *GitRepository) IsSuspended() bool { return r.Spec.Suspend }
+
+func (r *GitRepository) GetServiceAccountName() string { return r.Spec.ServiceAccountName }
+
+func (r *GitRepository) GetSecretNames() []string {
+	refs := []*meta.LocalObjectReference{r.Spec.SecretRef, r.Spec.ProxySecretRef}
+	if r.Spec.Verification != nil {
+		refs = append(refs, &r.Spec.Verification.SecretRef)
+	}
+	return referenced(refs...)
+}
+
+func (r *GitRepository) GetArtifact() *meta.Artifact { return r.Status.Artifact }
+
+func (r *GitRepository) SetArtifact(a *meta.Artifact) { r.Status.Artifact = a }
+
+func (r *GitRepository) GetConditions() *[]metav1.Condition { return &r.Status.Conditions }
+
+func (r *GitRepository) GetObservedGeneration() int64 { return r.Status.ObservedGeneration }
+
+func (r *GitRepository) SetObservedGeneration(generation int64) {
+	r.Status.ObservedGeneration = generation
+}
+
+func (r *GitRepository) GetLastHandledReconcileAt() string { return r.Status.LastHandledReconcileAt }
+
+func (r *GitRepository) SetLastHandledReconcileAt(at string) { r.Status.LastHandledReconcileAt = at }
+
+// GetSecretRef names the Secret with credentials, nil for none.
+func (r *GitRepository) GetSecretRef() *meta.LocalObjectReference { return r.Spec.SecretRef }

@@ -15,7 +15,14 @@ var GroupVersion = schema.GroupVersion{Group: "source.toolkit.fluxcd.io", Versio
 
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &GitRepository{}, &GitRepositoryList{})
+	s.AddKnownTypes(GroupVersion,
+		&GitRepository{}, &GitRepositoryList{},
+		&OCIRepository{}, &OCIRepositoryList{},
+		&Bucket{}, &BucketList{},
+		&HelmRepository{}, &HelmRepositoryList{},
+		&HelmChart{}, &HelmChartList{},
+		&ExternalArtifact{}, &ExternalArtifactList{},
+	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }
