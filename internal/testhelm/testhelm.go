@@ -44,6 +44,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	files    map[string][]byte
+	large    map[string]string // files on disk, by path
 	requests []Request
 }
 
@@ -57,7 +58,7 @@ type Request struct {
 // Start starts a server. It ends with the test.
 func Start(tb testing.TB, o Options) *Server {
 	tb.Helper()
-	s := &Server{options: o, files: map[string][]byte{}}
+	s := &Server{options: o, files: map[string][]byte{}, large: map[string]string{}}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if o.TLS {
@@ -79,6 +80,13 @@ func (s *Server) Put(path string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.files["/"+path] = content
+}
+
+// PutLarge makes the server hold a file that is on disk, and not in memory.
+func (s *Server) PutLarge(path, file string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.large["/"+path] = file
 }
 
 // Requests are the requests until now.
@@ -110,6 +118,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	content, ok := s.files[r.URL.Path]
+	large := s.large[r.URL.Path]
 	s.mu.Unlock()
 	username, password, _ := r.BasicAuth()
 	switch {
@@ -122,7 +131,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, s.options.Redirect+r.URL.Path, http.StatusFound)
 		return
 	}
-	if !ok {
+	switch {
+	case large != "":
+		http.ServeFile(w, r, large)
+		return
+	case !ok:
 		http.NotFound(w, r)
 		return
 	}
