@@ -20,6 +20,7 @@ func (p *planning) known(c Change) (Change, bool) {
 	r, known := p.View.Get(c.Key)
 	w := p.req.Written[c.Key]
 	same := w.Desired == c.hash && w != (Written{})
+	c.owned = w.Owned
 	switch {
 	case known && r.Owner == p.req.Unit && untouched(c.hash, w, r, known):
 		c.Action = Unchanged

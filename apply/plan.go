@@ -51,6 +51,7 @@ type Change struct {
 
 	desired  *unstructured.Unstructured // what is sent: without fields that are left alone
 	hash     drift.Hash                 // of what the source wants
+	owned    drift.Hash                 // what was ours when that was decided, of one that is not written
 	deferred bool                       // cannot be tried before an earlier stage is applied
 	migrate  bool                       // kubectl holds fields of it
 	merges   bool                       // what kubectl added stays its own
@@ -95,12 +96,13 @@ func untouched(hash drift.Hash, w Written, r live.Record, known bool) bool {
 // judge decides from what is there and from the answer to a dry run.
 func judge(c Change, answer *unstructured.Unstructured, r live.Record, known bool) Change {
 	c.migrate = kubectlHolds(answer) && !c.merges
+	c.owned = drift.Owned(answer, manager)
 	switch {
 	case answer.GetResourceVersion() == "":
 		c.Action = Created
 	case !known:
 		c.Action = Configured // it exists without our labels
-	case c.migrate, drift.Content(answer) != r.Content, drift.Owned(answer, manager) != r.Owned:
+	case c.migrate, drift.Content(answer) != r.Content, c.owned != r.Owned:
 		c.Action = Configured
 	default:
 		c.Action = Unchanged

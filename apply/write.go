@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -125,17 +126,19 @@ func (p *planning) catchUp(ctx context.Context, stage []Change) error {
 // needed.
 func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Written, error) {
 	errs := make([]error, len(stage))
-	records := make([]live.Record, len(stage))
+	owned := make([]drift.Hash, len(stage))
 	group := errgroup.Group{}
 	group.SetLimit(parallel)
 	for i := range stage {
 		if !stage[i].Writes() {
-			records[i], _ = p.View.Get(stage[i].Key)
+			owned[i] = stage[i].owned // and not what is there now: somebody may have changed it since
 			continue
 		}
 		group.Go(func() error {
 			failpoint.Hit("apply.object")
-			records[i], errs[i] = p.one(ctx, stage[i])
+			var record live.Record
+			record, errs[i] = p.one(ctx, stage[i])
+			owned[i] = record.Owned
 			return nil
 		})
 	}
@@ -146,7 +149,7 @@ func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Writ
 		case errs[i] != nil:
 			stage[i].Action, stage[i].Reason = Failed, errs[i].Error()
 		case stage[i].Action != Skipped && stage[i].Action != Drifted:
-			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: records[i].Owned}
+			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: owned[i]}
 		}
 	}
 	return written, joined(errs)
