@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/plumb-gitops/plumb/api/crds"
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 )
@@ -33,6 +34,7 @@ var kinds = []schema.GroupVersionKind{
 	sourcev1.GroupVersion.WithKind(sourcev1.HelmChartKind),
 	sourcev1.GroupVersion.WithKind(sourcev1.ExternalArtifactKind),
 	kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
+	helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind),
 }
 
 // TestSampleSurvivesRoundTrip reads a manifest that sets every field, as a user
@@ -153,7 +155,7 @@ func roundTrip(t *testing.T, gvk schema.GroupVersionKind, want map[string]any) {
 func scheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{sourcev1.AddToScheme, kustomizev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{sourcev1.AddToScheme, kustomizev1.AddToScheme, helmv2.AddToScheme} {
 		if err := add(s); err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,24 @@ var (
 
 // versions are the older versions of each definition.
 var versions = map[string][]older{
+	"helmreleases.helm.toolkit.fluxcd.io": {
+		{name: "v2beta2", edits: append(without(rules, "spec.kubeConfig"),
+			required("spec.kubeConfig", "secretRef"),
+			enum("spec.chartRef.kind", "OCIRepository", "HelmChart"),
+		)},
+		{name: "v2beta1", edits: slices.Concat(
+			without(rules, "spec", "spec.kubeConfig"),
+			without("minLength", "spec.chart.spec.chart", "spec.serviceAccountName", "status.storageNamespace"),
+			without("maxLength", "spec.chart.spec.chart", "spec.serviceAccountName", "status.storageNamespace"),
+			without("enum", "status.lastAttemptedReleaseAction"),
+			[]edit{
+				required("spec", "chart", "interval"),
+				required("spec.kubeConfig", "secretRef"),
+				enum("spec.chart.spec.verify.provider", "cosign"),
+				enum("spec.chartRef.kind", "OCIRepository", "HelmChart"),
+			},
+		)},
+	},
 	"buckets.source.toolkit.fluxcd.io": {
 		{name: "v1beta2", edits: []edit{
 			firstRules("spec", 5),
