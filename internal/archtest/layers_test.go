@@ -10,6 +10,7 @@ const module = "github.com/plumb-gitops/plumb"
 // a package knows can be told from its place here.
 var layers = [][]string{
 	{"internal/failpoint", "internal/denial", "internal/retry", "api/meta"},
+	{"api/kustomize/v1", "api/source/v1"},
 	{"api", "api/*"},
 	{"source", "dag", "health", "drift"},
 	{"source/store", "source/transport", "source/cloud", "build/*"},
