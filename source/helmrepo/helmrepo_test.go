@@ -58,7 +58,7 @@ func (b *backend) Fetch(ctx context.Context, last string) (source.Snapshot, bool
 	if err != nil {
 		return s, changed, err
 	}
-	s, err = b.charts(ctx, s)
+	s, err = b.charts(s)
 	return s, changed, err
 }
 
@@ -74,11 +74,11 @@ func (b *backend) Open(s source.Snapshot) (source.Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
-	return b.charts(context.Background(), s)
+	return b.charts(s)
 }
 
 // charts puts the charts of an index into the place of its tree.
-func (b *backend) charts(ctx context.Context, s source.Snapshot) (source.Snapshot, error) {
+func (*backend) charts(s source.Snapshot) (source.Snapshot, error) {
 	content, err := s.Tree.Read("index.yaml")
 	if err != nil {
 		return s, err

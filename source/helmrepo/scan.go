@@ -168,7 +168,7 @@ func (s *scanner) topLine(text []byte) error {
 	}
 	s.top, s.inEntries = true, name == "entries"
 	s.hasVersion = s.hasVersion || name == "apiVersion"
-	if s.inEntries && value != "" && value != "{}" && value != "null" && value != "~" {
+	if s.inEntries && !isEmpty(value) {
 		return errors.New("entries: write one chart below the other, or all of the index in JSON")
 	}
 	return nil
@@ -184,7 +184,7 @@ func (s *scanner) chartLine(text []byte) error {
 		return errors.New("this should be the name of a chart and a colon")
 	}
 	s.chart, s.want, s.dash = name, s.wanted[name], -1
-	if s.want && value != "" && value != "[]" && value != "null" && value != "~" {
+	if s.want && !isEmpty(value) {
 		return errors.New("write one version below the other, or all of the index in JSON")
 	}
 	return nil
@@ -298,6 +298,12 @@ func (e *entry) parse() (v version, err error) {
 	return v, nil
 }
 
+// isEmpty tells whether what follows a key on its line means that nothing is in it,
+// or what is in it comes below.
+func isEmpty(value string) bool {
+	return value == "" || value == "{}" || value == "[]" || value == "null" || value == "~"
+}
+
 // isDash tells whether a line is an item of a list.
 func isDash(text []byte) bool { return text[0] == '-' && (len(text) == 1 || text[1] == ' ') }
 
@@ -306,7 +312,7 @@ func isDash(text []byte) bool { return text[0] == '-' && (len(text) == 1 || text
 func cut(text []byte) (name, value string, ok bool) {
 	rest := string(text)
 	if q := rest[0]; q == '"' || q == '\'' {
-		name, rest, ok = strings.Cut(rest[1:], string(q))
+		name, rest, _ = strings.Cut(rest[1:], string(q))
 		rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " "), ":")
 	} else if i := strings.Index(rest+" ", ": "); i >= 0 {
 		name, rest, ok = strings.TrimRight(rest[:i], " "), strings.TrimPrefix(rest[i:], ":"), true
