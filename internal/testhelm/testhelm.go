@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -225,7 +224,7 @@ func Index(tb testing.TB, entries ...Entry) []byte {
 func (s *Server) Publish(tb testing.TB, charts map[string][]byte) {
 	tb.Helper()
 	var entries []Entry
-	for file, content := range maps.All(charts) {
+	for file, content := range charts {
 		s.Put("charts/"+file, content)
 		name := strings.TrimSuffix(file, ".tgz")
 		i := strings.LastIndex(name, "-")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,24 +24,32 @@ const (
 )
 
 // largeIndex is a server with an index of 50 MB: so many versions, of so many charts.
-// It reads it from disk, so that the heap is ours.
 func largeIndex(b *testing.B, charts int) *testhelm.Server {
+	b.Helper()
+	return largeFile(b, func(out io.Writer) {
+		fmt.Fprint(out, "apiVersion: v1\nentries:\n")
+		line := "        - name: something\n          image: registry.example.com/team/something:1.2.3\n"
+		filler := strings.Repeat(line, (indexBytes/indexVersions-250)/len(line))
+		for i := range charts {
+			fmt.Fprintf(out, "  app%d:\n", i)
+			for v := range indexVersions / charts {
+				fmt.Fprintf(out, "  - annotations:\n      images: |\n%s    apiVersion: v2\n    created: \"2026-01-01T00:00:00Z\"\n    digest: %064x\n    name: app%d\n    urls:\n    - charts/app%d-1.%d.0.tgz\n    version: 1.%d.0\n", filler, v, i, i, v, v)
+			}
+		}
+		fmt.Fprint(out, "generated: \"2026-01-01T00:00:00Z\"\n")
+	})
+}
+
+// largeFile is a server with what write writes. It reads it from disk, so that the
+// heap is ours.
+func largeFile(b *testing.B, write func(io.Writer)) *testhelm.Server {
 	b.Helper()
 	file, err := os.Create(filepath.Join(b.TempDir(), "index.yaml"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	out := bufio.NewWriter(file)
-	fmt.Fprint(out, "apiVersion: v1\nentries:\n")
-	line := "        - name: something\n          image: registry.example.com/team/something:1.2.3\n"
-	filler := strings.Repeat(line, (indexBytes/indexVersions-250)/len(line))
-	for i := range charts {
-		fmt.Fprintf(out, "  app%d:\n", i)
-		for v := range indexVersions / charts {
-			fmt.Fprintf(out, "  - annotations:\n      images: |\n%s    apiVersion: v2\n    created: \"2026-01-01T00:00:00Z\"\n    digest: %064x\n    name: app%d\n    urls:\n    - charts/app%d-1.%d.0.tgz\n    version: 1.%d.0\n", filler, v, i, i, v, v)
-		}
-	}
-	fmt.Fprint(out, "generated: \"2026-01-01T00:00:00Z\"\n")
+	write(out)
 	if err := errors.Join(out.Flush(), file.Close()); err != nil {
 		b.Fatal(err)
 	}
@@ -49,13 +58,37 @@ func largeIndex(b *testing.B, charts int) *testhelm.Server {
 	return server
 }
 
+// largeJSON is the same of one chart in JSON, on a single line.
+func largeJSON(b *testing.B) *testhelm.Server {
+	b.Helper()
+	return largeFile(b, func(out io.Writer) {
+		fmt.Fprint(out, `{"apiVersion":"v1","entries":{"app0":[`)
+		filler := strings.Repeat("name: something ", (indexBytes/indexVersions-200)/16)
+		for v := range indexVersions {
+			if v > 0 {
+				fmt.Fprint(out, ",")
+			}
+			fmt.Fprintf(out, `{"annotations":{"images":%q},"digest":"%064x","urls":["charts/app0-1.%d.0.tgz"],"version":"1.%d.0"}`, filler, v, v, v)
+		}
+		fmt.Fprint(out, "]}}")
+	})
+}
+
 // BenchmarkLargeIndex fetches an index of 50 MB with 10,000 versions and resolves in
 // it. peak-MiB is the highest heap while that runs, kept-MiB what stays of it, both
 // above what was there before.
 func BenchmarkLargeIndex(b *testing.B) {
-	for _, charts := range []int{1, 500} {
-		b.Run(fmt.Sprintf("%d charts", charts), func(b *testing.B) {
-			server := largeIndex(b, charts)
+	for _, kind := range []struct {
+		name   string
+		charts int
+		start  func(b *testing.B) *testhelm.Server
+	}{
+		{"1 chart", 1, func(b *testing.B) *testhelm.Server { b.Helper(); return largeIndex(b, 1) }},
+		{"500 charts", 500, func(b *testing.B) *testhelm.Server { b.Helper(); return largeIndex(b, 500) }},
+		{"1 chart in JSON", 1, largeJSON},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			server := kind.start(b)
 			s := helmrepo.Spec{URL: server.URL}
 			var peak, kept float64
 			for b.Loop() {
@@ -67,7 +100,7 @@ func BenchmarkLargeIndex(b *testing.B) {
 				if _, _, err := c.Fetch(b.Context(), s, ""); err != nil {
 					b.Fatal(err)
 				}
-				if v, err := c.Resolve(b.Context(), s, "app0", "*"); err != nil || v.Version != fmt.Sprintf("1.%d.0", indexVersions/charts-1) {
+				if v, err := c.Resolve(b.Context(), s, "app0", "*"); err != nil || v.Version != fmt.Sprintf("1.%d.0", indexVersions/kind.charts-1) {
 					b.Fatal(v, err)
 				}
 				b.StopTimer()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strings"
 
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/oci"
@@ -99,7 +100,11 @@ func (c *Client) bring(ctx context.Context, b *store.Batch, s Spec, v ChartVersi
 
 // attempt downloads a chart from one address.
 func (c *Client) attempt(ctx context.Context, b *store.Batch, r *repository, s Spec, v ChartVersion, address string) (Chart, error) {
-	blob, err := c.file(ctx, b, r, address, "the archive")
+	take := c.file
+	if strings.HasPrefix(address, "oci://") {
+		take = c.artifact(s)
+	}
+	blob, err := take(ctx, b, r, address, "the archive")
 	if err != nil {
 		return Chart{}, err
 	}
@@ -116,8 +121,8 @@ func (c *Client) attempt(ctx context.Context, b *store.Batch, r *repository, s S
 // provenance downloads and verifies the file beside an archive.
 func (c *Client) provenance(ctx context.Context, b *store.Batch, r *repository, s Spec, address, hash string) (string, error) {
 	at, err := url.Parse(address)
-	if err != nil {
-		return "", err
+	if err != nil || at.Scheme == "oci" {
+		return "", unverified("the index leads to %s, where provenance is not looked for", transport.Redacted(address))
 	}
 	at.Path, at.RawPath = at.Path+".prov", ""
 	blob, err := c.file(ctx, b, r, at.String(), "the provenance")
@@ -132,6 +137,24 @@ func (c *Client) provenance(ctx context.Context, b *store.Batch, r *repository, 
 		return "", err
 	}
 	return verify(content, s.Keyring, path.Base(address), hash)
+}
+
+// artifact takes an archive out of a registry that an index leads to, as some do.
+// Credentials are for the index's server, unless they are to go anywhere.
+func (c *Client) artifact(s Spec) func(ctx context.Context, b *store.Batch, r *repository, address, what string) (store.Blob, error) {
+	return func(ctx context.Context, b *store.Batch, _ *repository, address, _ string) (store.Blob, error) {
+		at := strings.LastIndex(address, ":")
+		if at <= strings.LastIndex(address, "/") {
+			return store.Blob{}, fmt.Errorf("%s: the index leads to no tag of a registry", transport.Redacted(address))
+		}
+		o := oci.Spec{URL: address[:at], Insecure: s.Insecure, Transport: s.Transport}
+		if s.PassCredentials {
+			o.Auth.Username, o.Auth.Password = s.Username, s.Password
+		}
+		got, err := c.options.OCI.Pull(ctx, b, o, oci.Ref{Tag: address[at+1:]}, contentType)
+		content, _ := got.Layer(contentType)
+		return content.Blob, err
+	}
 }
 
 // file downloads a file.

@@ -2,8 +2,13 @@ package helmrepo_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"strings"
 	"sync"
@@ -16,6 +21,7 @@ import (
 	"github.com/plumb-gitops/plumb/internal/testregistry"
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/helmrepo"
+	"github.com/plumb-gitops/plumb/source/oci"
 	"github.com/plumb-gitops/plumb/source/store"
 )
 
@@ -235,8 +241,50 @@ func TestChartsInARegistry(t *testing.T) {
 			t.Errorf("%s: %v", versions, err)
 		}
 	}
+	signed := s
+	signed.Verify = &oci.Verify{Provider: oci.Cosign, Keys: map[string][]byte{"a.pub": publicKey(t)}}
+	if _, err := download(t, c, in, signed, "app", "1.0.0"); !errors.As(err, new(*source.VerifyError)) {
+		t.Errorf("without a signature: %v", err)
+	}
 	s.Password = "wrong"
 	if _, err := download(t, c, in, s, "app", "*"); !errors.As(err, new(*source.AuthError)) {
 		t.Errorf("with wrong credentials: %v", err)
+	}
+}
+
+func publicKey(t testing.TB) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+func TestAnIndexThatLeadsToARegistry(t *testing.T) {
+	t.Parallel()
+	archive := testhelm.Chart(t, "app", "1.0.0", nil)
+	registry := testregistry.Start(t, testregistry.Options{Username: "reader", Password: "right"})
+	registry.Push(t, "charts/app", "1.0.0", testregistry.Artifact{Type: configType, Layers: []testregistry.Layer{{MediaType: chartType, Content: archive}}})
+	server := testhelm.Start(t, testhelm.Options{Username: "reader", Password: "right"})
+	server.Put("index.yaml", testhelm.Index(t,
+		testhelm.Entry{Name: "app", Version: "1.0.0", URL: "oci://" + registry.Address + "/charts/app:1.0.0", Digest: testhelm.Hash(archive)},
+		testhelm.Entry{Name: "untagged", Version: "1.0.0", URL: "oci://" + registry.Address + "/charts/app"}))
+	c, in := shared(t, t.TempDir(), source.DefaultLimits())
+	s := helmrepo.Spec{URL: server.URL, Username: "reader", Password: "right", Insecure: true, PassCredentials: true}
+	got, err := download(t, c, in, s, "app", "*")
+	if err != nil || got.Hash != testhelm.Hash(archive) {
+		t.Error(got, err)
+	}
+	if _, err := download(t, c, in, s, "untagged", "*"); err == nil || !strings.Contains(err.Error(), "no tag") {
+		t.Errorf("without a tag: %v", err)
+	}
+	s.PassCredentials = false
+	if _, err := download(t, c, in, s, "app", "*"); !errors.As(err, new(*source.AuthError)) {
+		t.Errorf("credentials went to the registry: %v", err)
 	}
 }

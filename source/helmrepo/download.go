@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/plumb-gitops/plumb/source/store"
 	"github.com/plumb-gitops/plumb/source/transport"
@@ -52,7 +53,11 @@ func get(ctx context.Context, client *http.Client, address string, known state) 
 	if known.LastModified != "" {
 		request.Header.Set("If-Modified-Since", known.LastModified)
 	}
-	return client.Do(request)
+	answer, err := client.Do(request)
+	if at := (*url.Error)(nil); errors.As(err, &at) {
+		err = at.Err // without the address, which may hold a token
+	}
+	return answer, err
 }
 
 // bound is a limit as the store takes it, which has no bound for negative numbers.

@@ -55,7 +55,6 @@ func isTyped(err error) bool {
 func describe(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
-	var at *url.Error
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "the server speaks plain HTTP: write http:// in spec.url"
@@ -67,9 +66,8 @@ func describe(err error) string {
 		return fmt.Sprintf("%s: %v", op.Op, op.Err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "the connection broke off"
-	case errors.As(err, &at): // its address may hold secrets: a server may redirect to one
-		first, _, _ := strings.Cut(at.Err.Error(), "\n")
-		return first
+	case err != nil && strings.HasPrefix(err.Error(), "failed to parse Location header"): // which it quotes
+		return "the server redirects to what is no address"
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/plumb-gitops/plumb/source/transport"
@@ -126,12 +127,24 @@ type careful struct {
 
 // RoundTrip implements http.RoundTripper.
 func (c *careful) RoundTrip(r *http.Request) (*http.Response, error) {
-	same := r.URL.Scheme == c.origin.Scheme && r.URL.Host == c.origin.Host
-	if c.username != "" && (same || c.everywhere) {
+	if c.username != "" && (c.everywhere || origin(r.URL) == origin(&c.origin)) {
 		r = r.Clone(r.Context())
 		r.SetBasicAuth(c.username, c.password)
 	}
 	return c.inner.RoundTrip(r)
+}
+
+// origin is what an address has in common with others of its server.
+func origin(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "https":
+		port = "443"
+	default:
+		port = "80"
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
 // CloseIdleConnections is what http.Client looks for.

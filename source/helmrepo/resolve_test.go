@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/plumb-gitops/plumb/internal/testhelm"
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/helmrepo"
+	"github.com/plumb-gitops/plumb/source/transport"
 )
 
 func TestResolveChoosesAsTheToolkitDoes(t *testing.T) {
@@ -148,6 +150,15 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	secure := testhelm.Start(t, testhelm.Options{TLS: true})
 	empty := testhelm.Start(t, testhelm.Options{})
+	lost := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		w.Header().Set("Location", "http://[secret@")
+		w.WriteHeader(http.StatusFound)
+	}))
+	t.Cleanup(lost.Close)
 	c := newClient(t, t.TempDir(), source.DefaultLimits())
 	for name, r := range map[string]struct {
 		spec helmrepo.Spec
@@ -160,6 +171,11 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		"credentials in it":     {helmrepo.Spec{URL: "https://me:secret@example.com"}, new(*source.InvalidError), "use spec.secretRef"},
 		"a registry":            {helmrepo.Spec{URL: "oci://example.com"}, new(*source.InvalidError), "has no index"},
 		"HTTPS to plain HTTP":   {helmrepo.Spec{URL: "https://" + empty.Address}, nil, "the server speaks plain HTTP"},
+		"a token in the query":  {helmrepo.Spec{URL: "http://127.0.0.1:1/?token=secret@"}, nil, "connection refused"},
+		"a redirect to nowhere": {helmrepo.Spec{URL: lost.URL}, nil, "the server redirects to what is no address"},
+		"a proxy that refuses": {helmrepo.Spec{URL: "https://example.com/?token=secret@", Transport: transport.Options{
+			Proxy: &transport.Proxy{Address: lost.URL, Username: "me", Password: "secret@"},
+		}}, new(*source.AuthError), "the proxy asks for other credentials"},
 		"nobody is there":       {helmrepo.Spec{URL: "http://127.0.0.1:1"}, nil, "connection refused"},
 		"a port that is no one": {helmrepo.Spec{URL: "http://127.0.0.1:port"}, new(*source.InvalidError), ""},
 	} {

@@ -132,8 +132,7 @@ func TestScanNamesLineAndChartOfWhatIsWrong(t *testing.T) {
 	}
 }
 
-// FuzzScan looks for input that makes the parser panic or say what is not there.
-// What both read, the scanner and a YAML parser, has the same versions.
+// FuzzScan looks for input that makes the parser panic, hang or say more than is there.
 func FuzzScan(f *testing.F) {
 	f.Add(plainIndex)
 	f.Add("apiVersion: v1\nentries:\n  app:\n  -\n    version: 1.0.0\n")
