@@ -19,7 +19,7 @@ import (
 // archives below charts/, where `helm dependency build` puts them too. Versions are
 // those of the lock file where there is one.
 func (w *work) completed(ctx context.Context, at string, files []*loader.BufferedFile) ([]*loader.BufferedFile, error) {
-	if _, err := w.valid(ctx, files); err != nil {
+	if _, err := w.valid(files); err != nil {
 		return nil, err
 	}
 	c, err := load(files)
@@ -106,7 +106,7 @@ func (w *work) neighbour(ctx context.Context, at string, need *helm.Dependency, 
 	if err != nil {
 		return "", nil, err
 	}
-	m, err := w.valid(ctx, files)
+	m, err := w.valid(files)
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", at, err)
 	}

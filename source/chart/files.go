@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -246,16 +245,11 @@ func versioned(files []*loader.BufferedFile, version string) ([]*loader.Buffered
 	return replaced(files, chartFile, content), nil
 }
 
-// valid loads a chart as Helm does, to see that Helm can. The archives in it are
-// held to the limits first.
-func (w *work) valid(ctx context.Context, files []*loader.BufferedFile) (*helm.Metadata, error) {
-	for _, f := range files {
-		if !strings.HasPrefix(f.Name, "charts/") || path.Ext(f.Name) != ".tgz" {
-			continue
-		}
-		if _, err := w.options.Extract(ctx, w.batch, bytes.NewReader(f.Data), w.options.Limits); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
-		}
+// valid loads a chart as Helm does, to see that Helm can. The charts that are packed
+// in it are held to the limits first.
+func (b *Builder) valid(files []*loader.BufferedFile) (*helm.Metadata, error) {
+	if err := b.budget().nested(files); err != nil {
+		return nil, err
 	}
 	c, err := load(files)
 	if err != nil {

@@ -179,7 +179,7 @@ func (w *work) fromArchive(ctx context.Context, packed source.Archive, version s
 	if err != nil {
 		return Chart{}, err
 	}
-	meta, err := w.valid(ctx, files)
+	meta, err := w.valid(files)
 	if err != nil {
 		return Chart{}, err
 	}
@@ -219,7 +219,7 @@ func (w *work) packaged(ctx context.Context, files []*loader.BufferedFile, versi
 	if files, err = versioned(files, version); err != nil {
 		return Chart{}, err
 	}
-	meta, err := w.valid(ctx, files)
+	meta, err := w.valid(files)
 	if err != nil {
 		return Chart{}, err
 	}
