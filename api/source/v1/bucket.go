@@ -153,7 +153,7 @@ type BucketList struct {
 
 func (b *Bucket) GetInterval() time.Duration { return b.Spec.Interval.Duration }
 
-func (b *Bucket) GetTimeout() time.Duration { return durationOr(b.Spec.Timeout, time.Minute) }
+func (b *Bucket) GetTimeout() time.Duration { return orMinute(b.Spec.Timeout) }
 
 func (b *Bucket) IsSuspended() bool { return b.Spec.Suspend }
 

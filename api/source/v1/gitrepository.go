@@ -193,7 +193,7 @@ type GitRepositoryList struct {
 
 // GetTimeout is how long a fetch may take.
 func (s GitRepositorySpec) GetTimeout() time.Duration {
-	return durationOr(s.Timeout, time.Minute)
+	return orMinute(s.Timeout)
 }
 
 // GetRef is the reference to check out, empty for the default.

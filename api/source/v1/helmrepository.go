@@ -35,6 +35,11 @@ type HelmRepositorySpec struct {
 	// CertSecretRef names the Secret with ca.crt, or tls.crt and tls.key, or both.
 	// +optional
 	CertSecretRef *meta.LocalObjectReference `json:"certSecretRef,omitempty"`
+	// KeyringSecretRef names the Secret with OpenPGP public keys, in any of its keys.
+	// Where it is set, charts from an index need a provenance file that one of them
+	// has signed. The toolkit has no such field.
+	// +optional
+	KeyringSecretRef *meta.LocalObjectReference `json:"keyringSecretRef,omitempty"`
 	// PassCredentials gives the credentials to other hosts, too, from which the index
 	// says that charts come.
 	// +optional
@@ -114,16 +119,16 @@ type HelmRepositoryList struct {
 	Items           []HelmRepository `json:"items"`
 }
 
-func (r *HelmRepository) GetInterval() time.Duration { return durationOr(r.Spec.Interval, time.Minute) }
+func (r *HelmRepository) GetInterval() time.Duration { return orMinute(r.Spec.Interval) }
 
-func (r *HelmRepository) GetTimeout() time.Duration { return durationOr(r.Spec.Timeout, time.Minute) }
+func (r *HelmRepository) GetTimeout() time.Duration { return orMinute(r.Spec.Timeout) }
 
 func (r *HelmRepository) IsSuspended() bool { return r.Spec.Suspend }
 
 func (r *HelmRepository) GetServiceAccountName() string { return "" }
 
 func (r *HelmRepository) GetSecretNames() []string {
-	return referenced(r.Spec.SecretRef, r.Spec.CertSecretRef)
+	return referenced(r.Spec.SecretRef, r.Spec.CertSecretRef, r.Spec.KeyringSecretRef)
 }
 
 func (r *HelmRepository) GetArtifact() *meta.Artifact { return r.Status.Artifact }

@@ -158,7 +158,7 @@ type OCIRepositoryList struct {
 
 func (r *OCIRepository) GetInterval() time.Duration { return r.Spec.Interval.Duration }
 
-func (r *OCIRepository) GetTimeout() time.Duration { return durationOr(r.Spec.Timeout, time.Minute) }
+func (r *OCIRepository) GetTimeout() time.Duration { return orMinute(r.Spec.Timeout) }
 
 func (r *OCIRepository) IsSuspended() bool { return r.Spec.Suspend }
 

@@ -49,9 +49,10 @@ var (
 	_ Source = (*HelmChart)(nil)
 )
 
-func durationOr(d *metav1.Duration, fallback time.Duration) time.Duration {
+// orMinute is what the toolkit has for a default, of intervals and timeouts.
+func orMinute(d *metav1.Duration) time.Duration {
 	if d == nil {
-		return fallback
+		return time.Minute
 	}
 	return d.Duration
 }

@@ -36,8 +36,8 @@ func TestSecretNames(t *testing.T) {
 			STS: &sourcev1.BucketSTSSpec{SecretRef: secret("ldap"), CertSecretRef: secret("tls")},
 		}}, []string{"ldap", "login", "proxy", "tls"}},
 		"a HelmRepository": {&sourcev1.HelmRepository{Spec: sourcev1.HelmRepositorySpec{
-			SecretRef: secret("login"), CertSecretRef: secret("tls"),
-		}}, []string{"login", "tls"}},
+			SecretRef: secret("login"), CertSecretRef: secret("tls"), KeyringSecretRef: secret("signers"),
+		}}, []string{"login", "signers", "tls"}},
 		"one Secret for all": {&sourcev1.HelmRepository{Spec: sourcev1.HelmRepositorySpec{
 			SecretRef: secret("one"), CertSecretRef: secret("one"),
 		}}, []string{"one"}},

@@ -703,6 +703,11 @@ func (in *HelmRepositorySpec) DeepCopyInto(out *HelmRepositorySpec) {
 		*out = new(meta.LocalObjectReference)
 		**out = **in
 	}
+	if in.KeyringSecretRef != nil {
+		in, out := &in.KeyringSecretRef, &out.KeyringSecretRef
+		*out = new(meta.LocalObjectReference)
+		**out = **in
+	}
 	if in.Interval != nil {
 		in, out := &in.Interval, &out.Interval
 		*out = new(metav1.Duration)
