@@ -198,6 +198,55 @@ func TestEngineCanWorkOnWhatOlderVersionsAllow(t *testing.T) {
 	}
 }
 
+// TestManifestsInTheDocs has the API server check every manifest of our kinds that
+// a page shows, strictly.
+func TestManifestsInTheDocs(t *testing.T) {
+	t.Parallel()
+	w := scenario.New(t)
+	pages, err := filepath.Glob(filepath.Join(scenario.Root(), "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := served(t)
+	for _, page := range pages {
+		raw, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, obj := range manifests(string(raw)) {
+			if kinds[obj.GroupVersionKind().GroupKind()] == nil {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%s/%d", filepath.Base(page), obj.GetKind(), i), func(t *testing.T) {
+				t.Parallel()
+				obj.SetNamespace(w.NS)
+				options := metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}}
+				if _, err := resource(t, w, obj.GroupVersionKind()).Create(t.Context(), obj, options); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// manifests are the whole objects in a page's blocks of YAML; fragments are not.
+func manifests(page string) []*unstructured.Unstructured {
+	var out []*unstructured.Unstructured
+	for i, block := range strings.Split(page, "```") {
+		text, ok := strings.CutPrefix(block, "yaml\n")
+		if !ok || i%2 == 0 {
+			continue
+		}
+		for document := range strings.SplitSeq(text, "\n---\n") {
+			obj := &unstructured.Unstructured{}
+			if yaml.Unmarshal([]byte(document), &obj.Object) == nil && obj.GetKind() != "" && obj.GetName() != "" {
+				out = append(out, obj)
+			}
+		}
+	}
+	return out
+}
+
 // served are our kinds with the versions in which they are served, the stored one
 // first.
 func served(t *testing.T) map[schema.GroupKind][]string {

@@ -86,7 +86,7 @@ func (w *work) dependency(ctx context.Context, at string, need *helm.Dependency,
 	case need.Repository == "":
 		return "", nil, invalid("it is not below charts/, and no repository is named")
 	case scheme == "file":
-		return w.neighbour(ctx, path.Join(at, rest), need, version)
+		return w.neighbour(path.Join(at, rest), need, version)
 	case scheme == "http" || scheme == "https" || scheme == "oci":
 		return w.remote(ctx, need, version)
 	}
@@ -95,7 +95,7 @@ func (w *work) dependency(ctx context.Context, at string, need *helm.Dependency,
 
 // neighbour packs a chart from another folder of the source. As with Helm, it has
 // to bring what it depends on itself.
-func (w *work) neighbour(ctx context.Context, at string, need *helm.Dependency, version string) (string, []byte, error) {
+func (w *work) neighbour(at string, need *helm.Dependency, version string) (string, []byte, error) {
 	if at == ".." || strings.HasPrefix(at, "../") {
 		return "", nil, invalid("%s is outside of the source", need.Repository)
 	}

@@ -30,15 +30,15 @@ func (b *budget) nested(files []*loader.BufferedFile) error {
 // archive accounts for the files of an archive, as far as it can be read: what is
 // wrong with the rest is for Helm to say, which comes no further.
 func (b *budget) archive(name string, r io.Reader) error {
-	unzipped, err := gzip.NewReader(r)
-	if err != nil {
-		return nil
+	unzipped, broken := gzip.NewReader(r)
+	if broken == nil {
+		return b.contents(name, tar.NewReader(unzipped))
 	}
-	for in := tar.NewReader(unzipped); ; {
-		header, err := in.Next()
-		if err != nil {
-			return nil
-		}
+	return nil
+}
+
+func (b *budget) contents(name string, in *tar.Reader) error {
+	for header, end := in.Next(); end == nil; header, end = in.Next() {
 		at := path.Join(name, strings.ReplaceAll(header.Name, `\`, "/")) // to Helm, both divide paths
 		if err := b.take(at, header.Size); err != nil {
 			return err
@@ -50,6 +50,7 @@ func (b *budget) archive(name string, r io.Reader) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // isPacked tells whether Helm may take a file for a packed chart.

@@ -56,10 +56,14 @@ func drain(r io.Reader) error {
 type lines struct {
 	in     *bufio.Reader
 	number int
-	more   bool // the line goes on
+	more   bool   // the line goes on
+	ahead  []byte // read, and not given yet
 }
 
 func (l *lines) next() ([]byte, error) {
+	if len(l.ahead) > 0 {
+		return l.split(l.ahead), nil
+	}
 	for l.more { // what is left of the line before
 		_, err := l.in.ReadSlice('\n')
 		l.more = errors.Is(err, bufio.ErrBufferFull)
@@ -76,12 +80,32 @@ func (l *lines) next() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	return line, nil
+	return l.split(line), nil
+}
+
+// breaks are what else ends a line in YAML, as Helm reads and writes it. They come
+// in descriptions, and what follows on the line may belong to something else.
+var breaks = [][]byte{[]byte("\r"), []byte("\u0085"), []byte("\u2028"), []byte("\u2029")}
+
+// split gives the first line of what the buffer holds of one or more.
+func (l *lines) split(held []byte) []byte {
+	end := len(held)
+	if i := bytes.IndexByte(held, '\n'); i >= 0 {
+		end = i + 1
+	}
+	for _, mark := range breaks {
+		if i := bytes.Index(held[:end], mark); i >= 0 && string(held[i:end]) != "\r\n" {
+			end = i + len(mark)
+			copy(held[i:end], "  \n"[3-len(mark):])
+		}
+	}
+	l.ahead = held[end:]
+	return held[:end]
 }
 
 // rest appends what the line has beyond its start.
 func (l *lines) rest(to []byte, most int) ([]byte, error) {
-	for l.more {
+	for l.more && len(l.ahead) == 0 {
 		part, err := l.in.ReadSlice('\n')
 		l.more = errors.Is(err, bufio.ErrBufferFull)
 		if err != nil && !l.more && !errors.Is(err, io.EOF) {
@@ -129,7 +153,7 @@ func (s *scanner) line(line []byte) error {
 	switch {
 	case len(text) == 0 || text[0] == '#':
 		return s.entry.extend(&s.lines, line) // in a text over several lines it counts
-	case text[0] == '\t':
+	case text[0] == '\t' && (column <= s.column || s.inEntries && s.column == 0): // further in, it may be of a text
 		return errors.New("indented with a tab: YAML wants spaces")
 	case column == 0:
 		return s.topLine(text)
@@ -212,7 +236,7 @@ func (s *scanner) entryLine(line, text []byte, column int) error {
 	if len(inner) == 0 {
 		return nil
 	}
-	line[column] = ' ' // without the dash, it looks like those that follow
+	text[0] = ' ' // in line, too: without the dash, it looks like those that follow
 	return s.entry.add(&s.lines, line, inner, column+len(text)-len(inner))
 }
 

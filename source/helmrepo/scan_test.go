@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
@@ -89,6 +90,7 @@ func TestScanFindsTheVersionsOfAChart(t *testing.T) {
 		"an entry in one line":    {"apiVersion: v1\nentries:\n  app:\n  - {version: 1.0.0, urls: [a.tgz]}\n", []string{"1.0.0  a.tgz"}},
 		"dashes on their own":     {"apiVersion: v1\nentries:\n  app:\n  -\n    version: 1.0.0\n    urls:\n    - a.tgz\n", []string{"1.0.0  a.tgz"}},
 		"a number as version":     {"apiVersion: v1\nentries:\n  app:\n  - version: 1.5\n", []string{"1.5 "}},
+		"a tab in a text":         {"apiVersion: v1\nnote: |\n  a\n  \tb\nentries:\n  other:\n  - description: |\n      a\n      \tb\n  app:\n  - description: |\n      a\n      \tb\n    version: 1.0.0\n    urls: [a.tgz]\n", []string{"1.0.0  a.tgz"}},
 		"no entries":              {"apiVersion: v1\nentries: {}\n", nil},
 		"entries that are null":   {"apiVersion: v1\nentries: # none\n", nil},
 		"no versions":             {"apiVersion: v1\nentries:\n  app: []\n", nil},
@@ -113,6 +115,8 @@ func TestScanNamesLineAndChartOfWhatIsWrong(t *testing.T) {
 		"no apiVersion":         {"entries: {}\n", "no apiVersion"},
 		"invalid YAML":          {head + "  - version: 1.0.0\n  - version: \"1\n", `line 5: chart "app": the entry is not valid YAML`},
 		"a tab":                 {head + "\t- version: 1.0.0\n", `line 4: chart "app": indented with a tab`},
+		"a tab before a chart":  {"apiVersion: v1\nentries:\n  \tapp:\n", "line 3: indented with a tab"},
+		"a tab after spaces":    {head + "  - version: 1.0.0\n  \turls: []\n", `line 5: chart "app": indented with a tab`},
 		"no list":               {head + "    version: 1.0.0\n", `line 4: chart "app": this should be a list`},
 		"a list in one line":    {"apiVersion: v1\nentries:\n  app: [{version: 1.0.0}]\n", `line 3: chart "app": write one version below`},
 		"charts in one line":    {"apiVersion: v1\nentries: {app: []}\n", "line 2: entries: write one chart below"},
@@ -143,6 +147,32 @@ func FuzzScan(f *testing.F) {
 		all, err := found(t, index, "app")
 		if err == nil && len(all) > strings.Count(index, "-")+strings.Count(index, "{")+strings.Count(index, "null") {
 			t.Errorf("%d versions out of %q", len(all), index)
+		}
+	})
+}
+
+// FuzzScanFindsWhatIsWritten looks for a text in an entry that leads the parser astray.
+func FuzzScanFindsWhatIsWritten(f *testing.F) {
+	f.Add("1.0.0", "charts/app-1.0.0.tgz", "plain")
+	f.Add("1.0.0+build", "https://example.com/a?b=c#d", "two\n  lines # and\n\n- more: 'of' \"it\"\n")
+	f.Add("- 1", "{a}", "\n\ttab\n \n  app:\n  - version: 2\n")
+	f.Add("", "#", "entries:\nversion: 3.0.0\r\n\u2028\u00a0")
+	f.Fuzz(func(t *testing.T, version, address, text string) {
+		if !utf8.ValidString(version + address + text) {
+			return // the encoders replace it
+		}
+		entry := map[string]any{"annotations": map[string]string{text: text}, "description": text, "version": version, "urls": []string{address}, "zz": text}
+		index := map[string]any{"apiVersion": "v1", "entries": map[string]any{"aaa": []any{entry}, "app": []any{entry, entry}, "zzz": []any{entry}}, "zzz": text}
+		for _, encode := range []func(any) ([]byte, error){yaml.Marshal, json.Marshal} {
+			content, err := encode(index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := found(t, string(content), "app")
+			one := version + "  " + address
+			if diff := cmp.Diff([]string{one, one}, got); err != nil || diff != "" {
+				t.Errorf("%v, %s\nin\n%s", err, diff, content)
+			}
 		}
 	})
 }
