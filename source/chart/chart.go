@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/plumb-gitops/plumb/source"
@@ -68,9 +67,6 @@ type Chart struct {
 type Options struct {
 	Limits       source.Limits
 	Repositories *helmrepo.Client
-	// Extract unpacks an archive into a batch, within limits: archive.Extract of
-	// package source/archive.
-	Extract func(ctx context.Context, b *store.Batch, r io.Reader, l source.Limits) ([]store.File, error)
 }
 
 // Builder builds charts. It is safe for concurrent use.

@@ -1,12 +1,8 @@
 package chart_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -169,31 +165,6 @@ func newBuilt(t testing.TB, dir string, limits source.Limits) *built {
 		t.Fatal(err)
 	}
 	repositories := helmrepo.New(s, helmrepo.Options{Limits: limits, OCI: oci.New(s, oci.Options{Limits: limits})})
-	return &built{s, repositories, chart.New(s, chart.Options{Limits: limits, Repositories: repositories, Extract: unpack})}
+	return &built{s, repositories, chart.New(s, chart.Options{Limits: limits, Repositories: repositories})}
 }
 
-// unpack unpacks what testhelm packs.
-func unpack(ctx context.Context, b *store.Batch, r io.Reader, l source.Limits) ([]store.File, error) {
-	unzipped, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, err
-	}
-	var files []store.File
-	for packed := tar.NewReader(unzipped); ; {
-		header, err := packed.Next()
-		if errors.Is(err, io.EOF) {
-			return files, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		blob, err := b.Put(ctx, packed, l.FileBytes)
-		if errors.Is(err, store.ErrTooLarge) {
-			return nil, l.FileTooLarge(header.Name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, store.File{Path: header.Name, Mode: 0o644, Blob: blob})
-	}
-}

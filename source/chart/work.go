@@ -11,6 +11,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 
 	"github.com/plumb-gitops/plumb/source"
+	"github.com/plumb-gitops/plumb/source/archive"
 	"github.com/plumb-gitops/plumb/source/store"
 )
 
@@ -171,7 +172,7 @@ func (w *work) fromArchive(ctx context.Context, packed source.Archive, version s
 		return Chart{}, err
 	}
 	defer content.Close()
-	unpacked, err := w.options.Extract(ctx, w.batch, content, w.options.Limits)
+	unpacked, err := archive.Extract(ctx, w.batch, content, w.options.Limits)
 	if err != nil {
 		return Chart{}, err
 	}

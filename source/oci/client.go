@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 
@@ -27,9 +26,6 @@ import (
 // Options of a Client.
 type Options struct {
 	Limits source.Limits
-	// Extract unpacks an archive into a batch, within limits: archive.Extract of
-	// package source/archive. Pull and Tags do without.
-	Extract func(ctx context.Context, b *store.Batch, r io.Reader, l source.Limits) ([]store.File, error)
 	// TrustRoot gives what keyless signatures are verified with where a spec brings
 	// no trust root of its own. Nil is the public Sigstore instance, by TUF.
 	TrustRoot func(ctx context.Context) (root.TrustedMaterial, error)

@@ -253,7 +253,7 @@ func TestSharedTrustRoot(t *testing.T) {
 	s, err := store.Open(t.TempDir(), store.Options{})
 	check(t, err)
 	asked, reachable := 0, false
-	client := oci.New(s, oci.Options{Limits: source.DefaultLimits(), Extract: unpack, TrustRoot: func(context.Context) (root.TrustedMaterial, error) {
+	client := oci.New(s, oci.Options{Limits: source.DefaultLimits(), TrustRoot: func(context.Context) (root.TrustedMaterial, error) {
 		if asked++; !reachable {
 			return nil, errors.New("not reachable")
 		}

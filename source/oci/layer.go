@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/plumb-gitops/plumb/source"
+	"github.com/plumb-gitops/plumb/source/archive"
 	"github.com/plumb-gitops/plumb/source/store"
 )
 
@@ -110,7 +111,7 @@ func (c *Client) extracted(ctx context.Context, b *store.Batch, r *repository, d
 		return nil, err
 	}
 	defer body.Close()
-	files, err := c.options.Extract(ctx, b, body, c.options.Limits)
+	files, err := archive.Extract(ctx, b, body, c.options.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (c *Client) copied(ctx context.Context, b *store.Batch, r *repository, d v1
 		return nil, err
 	}
 	defer body.Close()
-	return c.options.Extract(ctx, b, body, c.options.Limits)
+	return archive.Extract(ctx, b, body, c.options.Limits)
 }
 
 // download keeps a blob of the registry in the store.

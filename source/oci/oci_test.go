@@ -1,11 +1,7 @@
 package oci_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
-	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -87,7 +83,7 @@ func newClient(t testing.TB, dir string, limits source.Limits) *oci.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return oci.New(s, oci.Options{Limits: limits, Extract: unpack})
+	return oci.New(s, oci.Options{Limits: limits})
 }
 
 // plain is the spec of the repository on a registry without TLS.
@@ -106,28 +102,3 @@ func push(t testing.TB, r *testregistry.Registry, tag, text string) v1.Descripto
 	return r.Push(t, repository, tag, content(t, text))
 }
 
-// unpack unpacks what testregistry packs.
-func unpack(ctx context.Context, b *store.Batch, r io.Reader, l source.Limits) ([]store.File, error) {
-	unzipped, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, err
-	}
-	var files []store.File
-	for packed := tar.NewReader(unzipped); ; {
-		header, err := packed.Next()
-		if errors.Is(err, io.EOF) {
-			return files, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		blob, err := b.Put(ctx, packed, l.FileBytes)
-		if errors.Is(err, store.ErrTooLarge) {
-			return nil, l.FileTooLarge(header.Name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, store.File{Path: header.Name, Mode: 0o644, Blob: blob})
-	}
-}
