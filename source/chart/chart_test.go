@@ -167,4 +167,3 @@ func newBuilt(t testing.TB, dir string, limits source.Limits) *built {
 	repositories := helmrepo.New(s, helmrepo.Options{Limits: limits, OCI: oci.New(s, oci.Options{Limits: limits})})
 	return &built{s, repositories, chart.New(s, chart.Options{Limits: limits, Repositories: repositories})}
 }
-

@@ -101,4 +101,3 @@ func push(t testing.TB, r *testregistry.Registry, tag, text string) v1.Descripto
 	t.Helper()
 	return r.Push(t, repository, tag, content(t, text))
 }
-
