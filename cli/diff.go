@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/plumb-gitops/plumb/engine"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
+	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/preview"
 	"github.com/plumb-gitops/plumb/source"
-	"github.com/plumb-gitops/plumb/source/git"
 )
 
 type diffFlags struct {
@@ -123,7 +123,11 @@ func (f diffFlags) live(ctx context.Context, g *global) ([]preview.Difference, e
 		if err != nil {
 			return nil, usage(err)
 		}
-		options.Git = workingTree{tree}
+		for i, kind := range options.Sources.Kinds {
+			if kind.GVK().Kind == sourcev1.GitRepositoryKind {
+				options.Sources.Kinds[i] = workingTree{kind, tree}
+			}
+		}
 	}
 	limited, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -164,24 +168,26 @@ func differencesOf(s summary) []preview.Difference {
 }
 
 // workingTree stands for every GitRepository: a folder of this machine.
-type workingTree struct{ tree source.MemoryTree }
+type workingTree struct {
+	fetch.Kind
+	tree source.MemoryTree
+}
 
-// Fetch implements engine.Git.
-func (w workingTree) Fetch(_ context.Context, spec git.Spec, last string) (source.Snapshot, bool, error) {
-	visible, err := source.Ignored(w.tree, spec.Ignore)
+// Fetch implements fetch.Kind.
+func (w workingTree) Fetch(_ context.Context, _ fetch.Cluster, obj fetch.Object, _ source.Snapshot) (source.Snapshot, error) {
+	repo, _ := obj.(*sourcev1.GitRepository)
+	visible, err := source.Ignored(w.tree, repo.Spec.Ignore)
 	if err != nil {
-		return source.Snapshot{}, false, err
+		return source.Snapshot{}, err
 	}
 	digest, err := new(source.Digests).Of(visible)
-	return source.Snapshot{Revision: "local@" + digest, Digest: digest, Tree: visible}, last != "local@"+digest, err
+	return source.Snapshot{Revision: "local@" + digest, Digest: digest, Tree: visible}, err
 }
 
-// Open implements engine.Git: nothing was fetched before.
-func (workingTree) Open(git.Spec, string) (source.Snapshot, error) {
+// Open implements fetch.Kind: nothing was fetched before.
+func (workingTree) Open(context.Context, fetch.Cluster, fetch.Object) (source.Snapshot, error) {
 	return source.Snapshot{}, errors.New("the working tree was not looked at yet")
 }
-
-var _ engine.Git = workingTree{}
 
 // signs stand before an object.
 var signs = map[string]string{"deleted": "-", "created": "+", "configured": "~", "recreated": "!"}

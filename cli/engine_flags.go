@@ -16,7 +16,9 @@ import (
 
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
+	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/git"
 )
 
@@ -91,13 +93,13 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	if err != nil {
 		return engine.Options{}, err
 	}
-	store, err := git.New(filepath.Join(dir, "git"), git.Options{AllowFile: f.fileURLs})
+	sources, err := fetch.Open(dir, fetch.Options{Git: git.Options{AllowFile: f.fileURLs}, Limits: source.DefaultLimits()})
 	if err != nil {
 		return engine.Options{}, err
 	}
 	return engine.Options{
 		Cluster:        cluster,
-		Git:            store,
+		Sources:        sources,
 		Log:            log,
 		Concurrent:     f.concurrent,
 		RemoteBases:    f.remoteBases,

@@ -15,14 +15,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/dag"
 	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
-	"github.com/plumb-gitops/plumb/source"
-	"github.com/plumb-gitops/plumb/source/git"
 )
 
 // View is what the engine needs of the live view.
@@ -34,19 +34,10 @@ type View interface {
 	Object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error)
 }
 
-// Git brings snapshots of Git repositories.
-type Git interface {
-	// Fetch brings the newest snapshot; last is the revision that the caller
-	// has, so that nothing is downloaded when it still is the newest.
-	Fetch(ctx context.Context, spec git.Spec, last string) (snapshot source.Snapshot, changed bool, err error)
-	// Open brings a snapshot that was fetched before, without the network.
-	Open(spec git.Spec, revision string) (source.Snapshot, error)
-}
-
 // Options are the settings of an engine.
 type Options struct {
 	Cluster        *kube.Cluster
-	Git            Git
+	Sources        *fetch.Backends
 	Log            logr.Logger
 	Concurrent     int           // passes under way at once
 	RemoteBases    bool          // may kustomizations load bases from elsewhere
@@ -98,18 +89,19 @@ func (p Progress) ID() string { return p.Kind + "/" + p.Name.String() }
 type Engine struct {
 	Options
 
-	client      client.Client
-	home        *connection // the cluster with our own objects
-	connections *connections
-	log         logr.Logger
-	events      *recorder
-	graph       *dag.Graph[types.NamespacedName]
-	units       *units
-	snapshots   *snapshots
-	retries     *retries
-	unitAlarm   alarm
-	sourceAlarm alarm
-	now         func() time.Time
+	client       client.Client
+	home         *connection // the cluster with our own objects
+	connections  *connections
+	log          logr.Logger
+	events       *recorder
+	graph        *dag.Graph[types.NamespacedName]
+	units        *units
+	snapshots    *snapshots
+	retries      *retries
+	unitAlarm    alarm
+	sourceAlarms map[string]*alarm // by kind
+	sourceUses   *sourceUses
+	now          func() time.Time
 }
 
 // newEngine wires an engine whose watches end with ctx.
@@ -122,16 +114,22 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		c = client.NewDryRunClient(c)
 	}
 	e := &Engine{
-		Options:   o,
-		client:    c,
-		log:       o.Log,
-		events:    newRecorder(c, instance),
-		graph:     dag.New(byName),
-		units:     &units{set: map[types.NamespacedName]*unit{}},
-		snapshots: newSnapshots(),
-		retries:   newRetries(),
-		now:       time.Now,
+		Options:      o,
+		client:       c,
+		log:          o.Log,
+		events:       newRecorder(c, instance),
+		graph:        dag.New(byName),
+		units:        &units{set: map[types.NamespacedName]*unit{}},
+		snapshots:    newSnapshots(),
+		retries:      newRetries(),
+		sourceAlarms: map[string]*alarm{},
+		sourceUses:   newSourceUses(),
+		now:          time.Now,
 	}
+	for _, kind := range o.Sources.Kinds {
+		e.sourceAlarms[kind.GVK().Kind] = &alarm{}
+	}
+	e.sourceAlarms[sourcev1.ExternalArtifactKind] = &alarm{}
 	e.connections = &connections{byID: map[string]*connection{}, open: func(id string, cluster *kube.Cluster) *connection {
 		return e.connection(ctx, id, cluster)
 	}}

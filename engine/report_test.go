@@ -8,6 +8,7 @@ import (
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -109,7 +110,7 @@ func TestDue(t *testing.T) {
 func TestProgressOfAPass(t *testing.T) {
 	t.Parallel()
 	k := kustomization()
-	k.Spec.SourceRef = kustomizev1.CrossNamespaceSourceReference{Kind: gitRepositoryKind, Name: "fleet", Namespace: "flux-system"}
+	k.Spec.SourceRef = kustomizev1.CrossNamespaceSourceReference{Kind: sourcev1.GitRepositoryKind, Name: "fleet", Namespace: "flux-system"}
 	p := &pass{object: k, unit: &unit{name: web, failures: 2, keys: []kube.Key{configMap("a"), configMap("b")}}}
 	p.actions = []Action{{Key: configMap("a"), Verb: "created"}}
 	got := progressOf(p, Outcome{Next: Retry, Actions: []Action{{}, {}, {}}})
@@ -120,7 +121,7 @@ func TestProgressOfAPass(t *testing.T) {
 		t.Errorf("%d actions, want only those of this pass", len(got.Outcome.Actions))
 	}
 	k.Spec.SourceRef.Namespace = ""
-	if got := sourceOf(k); got != (sourceName{gitRepositoryKind, types.NamespacedName{Namespace: "apps", Name: "fleet"}}) {
+	if got := sourceOf(k); got != (sourceName{sourcev1.GitRepositoryKind, types.NamespacedName{Namespace: "apps", Name: "fleet"}}) {
 		t.Errorf("source is %s, want the one in the unit's own namespace", got)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 )
 
 func TestBackoff(t *testing.T) {
@@ -36,7 +38,7 @@ func TestBackoff(t *testing.T) {
 func TestRetriesCountEachSourceByItself(t *testing.T) {
 	t.Parallel()
 	name := func(n string) sourceName {
-		return sourceName{gitRepositoryKind, types.NamespacedName{Namespace: "apps", Name: n}}
+		return sourceName{sourcev1.GitRepositoryKind, types.NamespacedName{Namespace: "apps", Name: n}}
 	}
 	r := newRetries()
 	for n, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second} {

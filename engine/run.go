@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -41,8 +42,7 @@ const grace = 20 * time.Second
 // Run runs an engine until ctx ends, then lets the passes under way stop. It
 // returns early when the lease is lost, or with ErrNotInstalled.
 func Run(ctx context.Context, o Options, started func()) error {
-	kinds := []client.Object{&sourcev1.GitRepository{}, &kustomizev1.Kustomization{}}
-	if err := installed(o.Cluster, sourcev1.GroupVersion.WithKind(gitRepositoryKind), kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind)); err != nil {
+	if err := installed(o.Cluster, kinds(o)...); err != nil {
 		return err
 	}
 	mgr, err := newManager(o)
@@ -56,16 +56,8 @@ func Run(ctx context.Context, o Options, started func()) error {
 	if err := e.watchDefinitions(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
-	workers := []struct {
-		reconciler  reconcile.Reconciler
-		alarm       *alarm
-		concurrency int
-	}{
-		{gitRepositories{e}, &e.sourceAlarm, fetchers},
-		{kustomizations{e}, &e.unitAlarm, o.Concurrent},
-	}
-	for i, w := range workers {
-		if err := control(mgr, kinds[i], w.reconciler, w.alarm, w.concurrency); err != nil {
+	for _, w := range e.controllers() {
+		if err := w.add(mgr); err != nil {
 			return err
 		}
 	}
@@ -77,6 +69,31 @@ func Run(ctx context.Context, o Options, started func()) error {
 		}()
 	}
 	return mgr.Start(ctx)
+}
+
+// kinds are those that the engine works on.
+func kinds(o Options) []schema.GroupVersionKind {
+	out := []schema.GroupVersionKind{
+		sourcev1.GroupVersion.WithKind(sourcev1.ExternalArtifactKind),
+		kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
+	}
+	for _, kind := range o.Sources.Kinds {
+		out = append(out, kind.GVK())
+	}
+	return out
+}
+
+// controllers are one for each kind.
+func (e *Engine) controllers() []control {
+	external := sourcev1.ExternalArtifactKind
+	out := []control{
+		{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, touched},
+		{&sourcev1.ExternalArtifact{}, externalArtifacts{e}, e.sourceAlarms[external], fetchers, predicate.Funcs{}},
+	}
+	for _, kind := range e.Sources.Kinds {
+		out = append(out, control{kind.New(), sources{e, kind}, e.sourceAlarms[kind.GVK().Kind], fetchers, touched})
+	}
+	return out
 }
 
 func newManager(o Options) (manager.Manager, error) {
@@ -151,19 +168,29 @@ func scheme() *runtime.Scheme {
 	return s
 }
 
-// control starts one kind's controller. It is woken by changes of the spec and
-// the annotations, and by its alarm; not by our own status writes.
-func control(mgr manager.Manager, kind client.Object, r reconcile.Reconciler, a *alarm, concurrency int) error {
-	name := strings.ToLower(reflect.TypeOf(kind).Elem().Name())
-	c, err := controller.New(name, mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: concurrency})
+// control looks after the objects of one kind.
+type control struct {
+	kind        client.Object
+	reconciler  reconcile.Reconciler
+	alarm       *alarm
+	concurrency int
+	news        predicate.Predicate // which changes wake it, beside its alarm
+}
+
+// touched is a change of the spec, the annotations or the labels; not our own
+// status writes.
+var touched = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
+
+func (c control) add(mgr manager.Manager) error {
+	name := strings.ToLower(reflect.TypeOf(c.kind).Elem().Name())
+	works, err := controller.New(name, mgr, controller.Options{Reconciler: c.reconciler, MaxConcurrentReconciles: c.concurrency})
 	if err != nil {
 		return err
 	}
-	touched := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
-	if err := c.Watch(source.Kind(mgr.GetCache(), kind, &handler.EnqueueRequestForObject{}, touched)); err != nil {
+	if err := works.Watch(source.Kind(mgr.GetCache(), c.kind, &handler.EnqueueRequestForObject{}, c.news)); err != nil {
 		return err
 	}
-	return c.Watch(a.source())
+	return works.Watch(c.alarm.source())
 }
 
 // watchDefinitions follows the CRDs, by their metadata alone.

@@ -6,11 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
-	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/source"
 )
-
-const gitRepositoryKind = sourcev1.GitRepositoryKind
 
 // sourceName names a source object.
 type sourceName struct {
@@ -56,6 +53,15 @@ func (s *snapshots) set(name sourceName, snapshot source.Snapshot) (changed bool
 	old, known := s.last[name]
 	s.last[name] = snapshot
 	return !known || old.Revision != snapshot.Revision || old.Digest != snapshot.Digest
+}
+
+// add takes note of a source; a snapshot of it that is in use stays.
+func (s *snapshots) add(name sourceName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.last[name]; !known {
+		s.last[name] = source.Snapshot{}
+	}
 }
 
 func (s *snapshots) forget(name sourceName) {

@@ -99,9 +99,6 @@ func (e *Engine) ready(name types.NamespacedName) bool {
 
 func (e *Engine) snapshot(p *pass) (source.Snapshot, error) {
 	name := sourceOf(p.object)
-	if name.Kind != gitRepositoryKind {
-		return source.Snapshot{}, fail(kustomizev1.ArtifactFailedReason, Stall, fmt.Errorf("%s: sources of this kind are not supported yet", name))
-	}
 	if snapshot, ok := e.snapshots.get(name); ok {
 		return snapshot, nil
 	}

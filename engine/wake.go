@@ -72,8 +72,19 @@ func (e *Engine) wakeJudges(name types.NamespacedName) {
 	}
 }
 
-// wakeUsers wakes the units that build from a source.
+// wakeSource wakes a source.
+func (e *Engine) wakeSource(name sourceName) {
+	if a := e.sourceAlarms[name.Kind]; a != nil {
+		a.wake(name.NamespacedName)
+	}
+}
+
+// wakeUsers wakes the units that build from a source, and the sources that are
+// made from it.
 func (e *Engine) wakeUsers(name sourceName) {
+	for _, user := range e.sourceUses.of(name) {
+		e.wakeSource(user)
+	}
 	for _, u := range e.units.all() {
 		if k, _ := u.state(); k != nil && sourceOf(k) == name {
 			e.wakeUnits(u.name)
@@ -97,7 +108,7 @@ func (e *Engine) changed(at *connection, c live.Change) {
 		if user.Kind == kustomizev1.KustomizationKind || user.Kind == inputsUser {
 			e.wakeUnits(user.NamespacedName)
 		} else {
-			e.sourceAlarm.wake(user.NamespacedName)
+			e.wakeSource(sourceName{Kind: user.Kind, NamespacedName: user.NamespacedName})
 		}
 	}
 }

@@ -18,6 +18,7 @@ var layers = [][]string{
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
 	{"source/helmrepo"},
 	{"source/*"},
+	{"fetch"},
 	{"live"},
 	{"apply", "prune"},
 	{"engine", "explain"},

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumb-gitops/plumb/source/cloud"
 )
@@ -29,6 +30,15 @@ func login(t *testing.T) (server *httptest.Server, forms *[]url.Values) {
 		case r.Form.Get("Action") == "AssumeRoleWithWebIdentity":
 			*forms = append(*forms, r.Form)
 			fmt.Fprint(w, `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKID</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`)
+		case strings.HasSuffix(r.Header.Get("X-Amz-Target"), "GetAuthorizationToken"):
+			w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+			fmt.Fprintf(w, `{"authorizationData":[{"authorizationToken":%q,"expiresAt":4070908800}]}`, base64.StdEncoding.EncodeToString([]byte("AWS:theirs")))
+		case r.URL.Path == "/oauth2/exchange":
+			if r.Form.Get("access_token") != "theirs" || r.Form.Get("service") != r.Host {
+				http.Error(w, "no", http.StatusUnauthorized)
+				return
+			}
+			fmt.Fprint(w, `{"refresh_token":"the registry's"}`)
 		default:
 			*forms = append(*forms, r.Form)
 			w.Header().Set("Content-Type", "application/json")
@@ -102,5 +112,38 @@ func TestAccountsThatLackTheirAnnotations(t *testing.T) {
 	}
 	if _, err := cloud.ClusterToken(t.Context(), "other", "", cloud.Options{}); err == nil || !strings.Contains(err.Error(), "want aws, azure, gcp or generic") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestRegistryLogin(t *testing.T) {
+	t.Parallel()
+	server, _ := login(t)
+	local := strings.TrimPrefix(server.URL, "https://")
+	for name, c := range map[string]struct {
+		provider, host           string
+		annotations              map[string]string
+		username, password, fail string
+	}{
+		"azure":                {"azure", local, azureAccount, "00000000-0000-0000-0000-000000000000", "the registry's", ""},
+		"gcp":                  {"gcp", "europe-docker.pkg.dev", gcpAccount, "oauth2accesstoken", "theirs", ""},
+		"aws":                  {"aws", "123456789012.dkr.ecr.eu-west-1.amazonaws.com", awsAccount, "AWS", "theirs", ""},
+		"aws, somewhere else":  {"aws", "ghcr.io", awsAccount, "", "", "is no host of Amazon's registries"},
+		"azure, not annotated": {"azure", local, nil, "", "", "lacks the annotations"},
+		"no such provider":     {"other", local, nil, "", "", "there is no provider"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := cloud.Options{ServiceAccount: account(c.annotations), HTTP: server.Client(), AzureAuthority: server.URL + "/", AWSEndpoint: server.URL, GCPTokenURL: server.URL}
+			username, password, expires, err := cloud.RegistryLogin(t.Context(), c.provider, c.host, o)
+			if c.fail != "" {
+				if err == nil || !strings.Contains(err.Error(), c.fail) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil || username != c.username || password != c.password || !expires.After(time.Now()) {
+				t.Errorf("got %q, %q until %s, %v", username, password, expires, err)
+			}
+		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/plumb-gitops/plumb/internal/testgit"
+	"github.com/plumb-gitops/plumb/source"
 )
 
 func TestAuthFromSecret(t *testing.T) {
@@ -92,7 +93,7 @@ func TestBasicAuth(t *testing.T) {
 				}
 				return
 			}
-			var auth *AuthError
+			var auth *source.AuthError
 			want := url + ": authentication failed: authentication required: check the Secret in spec.secretRef"
 			if !errors.As(err, &auth) || err.Error() != want {
 				t.Errorf("got %v\nwant %s", err, want)
@@ -110,9 +111,9 @@ func TestFetchedRepositoryIsNotGivenToOthers(t *testing.T) {
 	s := newStore(t)
 	mustFetch(t, s, Spec{URL: url, Ref: Ref{Branch: "main"}, Auth: Auth{Username: "user", Password: secret}})
 	for _, ref := range []Ref{{Branch: "main"}, {Commit: commit}} {
-		var auth *AuthError
+		var auth *source.AuthError
 		if _, _, err := s.Fetch(t.Context(), Spec{URL: url, Ref: ref}, ""); !errors.As(err, &auth) {
-			t.Errorf("%+v: got %v, want an AuthError", ref, err)
+			t.Errorf("%+v: got %v, want a source.AuthError", ref, err)
 		}
 	}
 }
@@ -159,7 +160,7 @@ func TestSSH(t *testing.T) {
 				wantFile(t, snapshot.Tree, "name", "x")
 				return
 			}
-			var auth *AuthError
+			var auth *source.AuthError
 			want := redacted(url) + ": authentication failed: " + c.want + ": check the Secret in spec.secretRef"
 			if !errors.As(err, &auth) || err.Error() != want {
 				t.Errorf("got %v\nwant %s", err, want)
@@ -184,7 +185,7 @@ func TestSSHFetchesWhatHTTPDoes(t *testing.T) {
 	wantFile(t, mustFetch(t, s, spec).Tree, "name", "three")
 
 	spec.Ref = Ref{Branch: "main", Commit: first}
-	var missing *RefNotFound
+	var missing *source.NotFoundError
 	if _, _, err := newStore(t).Fetch(t.Context(), spec, ""); !errors.As(err, &missing) {
 		t.Errorf("a commit that is on no branch any more: %v", err)
 	}
@@ -248,7 +249,7 @@ func TestURLThatCannotBeUsed(t *testing.T) {
 		"https://user:hunter2@host:port": "(an address that cannot be parsed): spec.url cannot be parsed: use the form https://host/path or ssh://user@host/path",
 		"ftp://user:hunter2@host/repo":   `ftp://host/repo: scheme "ftp" is not supported: use https, http or ssh`,
 	} {
-		var invalid *InvalidURL
+		var invalid *source.InvalidError
 		if _, _, err := s.Fetch(t.Context(), Spec{URL: url}, ""); !errors.As(err, &invalid) || err.Error() != want {
 			t.Errorf("%s: got %v\nwant %s", url, err, want)
 		}

@@ -12,40 +12,25 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/plumb-gitops/plumb/source"
+	sourcetransport "github.com/plumb-gitops/plumb/source/transport"
 )
 
-// AuthError says that the server did not let us in, or could not prove who it
-// is. Other credentials help.
-type AuthError struct {
-	URL string // without credentials
-	Err error
+// denied says that the server did not let us in, or could not prove who it is.
+func denied(address string, err error) error {
+	return &source.AuthError{Err: fmt.Errorf("%s: authentication failed: %w: check the Secret in spec.secretRef", address, err)}
 }
 
-// Error implements error.
-func (e *AuthError) Error() string {
-	return fmt.Sprintf("%s: authentication failed: %v: check the Secret in spec.secretRef", e.URL, e.Err)
+// absent says that the repository has no such reference, or none at all.
+func absent(address, what string) error {
+	return &source.NotFoundError{Err: fmt.Errorf("%s: %s", address, what)}
 }
 
-// Unwrap gives the cause.
-func (e *AuthError) Unwrap() error { return e.Err }
-
-// RefNotFound says that the repository has no such reference, or none at all.
-type RefNotFound struct {
-	URL  string // without credentials
-	What string
+// unusable says that the address cannot be used. Only another one helps.
+func unusable(address, reason string) error {
+	return &source.InvalidError{Err: fmt.Errorf("%s: %s", address, reason)}
 }
-
-// Error implements error.
-func (e *RefNotFound) Error() string { return e.URL + ": " + e.What }
-
-// InvalidURL says that the address cannot be used. Only another one helps.
-type InvalidURL struct {
-	URL    string // without credentials
-	Reason string
-}
-
-// Error implements error.
-func (e *InvalidURL) Error() string { return fmt.Sprintf("%s: %s", e.URL, e.Reason) }
 
 // diskError is a failure to keep what was fetched.
 type diskError struct{ err error }
@@ -66,10 +51,9 @@ func redacted(address string) string {
 // classified puts an error into words: what happened where, and the way out. The
 // transport is never given an address with credentials, so none are in there.
 func classified(ctx context.Context, address string, err error) error {
-	var known interface{ classified() }
 	var disk *diskError
 	switch {
-	case errors.As(err, &known):
+	case sourcetransport.IsTyped(err):
 		return err
 	case errors.As(err, &disk):
 		return fmt.Errorf("%s: %w: the last revision that was fetched stays in use; make room below --storage-path", address, disk)
@@ -78,21 +62,17 @@ func classified(ctx context.Context, address string, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", address, ctx.Err())
 	case errors.Is(err, transport.ErrAuthenticationRequired):
-		return &AuthError{URL: address, Err: transport.ErrAuthenticationRequired}
+		return denied(address, transport.ErrAuthenticationRequired)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		return &AuthError{URL: address, Err: transport.ErrAuthorizationFailed}
+		return denied(address, transport.ErrAuthorizationFailed)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return fmt.Errorf("%s: repository not found, or not visible with these credentials: check spec.url and spec.secretRef", address)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		return &RefNotFound{URL: address, What: "the repository has no commits: push one"}
+		return absent(address, "the repository has no commits: push one")
 	default:
 		return fmt.Errorf("%s: %s", address, describe(err))
 	}
 }
-
-func (*AuthError) classified()   {}
-func (*RefNotFound) classified() {}
-func (*InvalidURL) classified()  {}
 
 // describe words an error of the network or of the server so that the same
 // trouble gives the same words: no ports of our own, no pages of HTML.

@@ -73,7 +73,7 @@ func (f fetch) into(ctx context.Context, gen *generation) error {
 
 func (f fetch) missing() error {
 	if f.want.IsZero() {
-		return &RefNotFound{f.remote.address, fmt.Sprintf("commit %s not found on any branch or tag", f.commit)}
+		return absent(f.remote.address, fmt.Sprintf("commit %s not found on any branch or tag", f.commit))
 	}
 	return fmt.Errorf("%w: commit %s did not come", errNotAnAnswer, f.commit)
 }

@@ -123,7 +123,7 @@ func TestRefThatIsNotThereSaysWhatIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, _, err := s.Fetch(t.Context(), Spec{URL: c.url, Ref: c.ref}, "")
-			var missing *RefNotFound
+			var missing *source.NotFoundError
 			if !errors.As(err, &missing) || err.Error() != c.url+": "+c.want {
 				t.Errorf("got %v\nwant %s: %s", err, c.url, c.want)
 			}

@@ -90,7 +90,7 @@ func (a advertised) resolve(r Ref) (target, error) {
 func (a advertised) named(name plumbing.ReferenceName, label, what string) (target, error) {
 	hash, ok := a.hashes[name]
 	if !ok {
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("%s not found; the repository has %s", what, a.some(name))}
+		return target{}, absent(a.url, fmt.Sprintf("%s not found; the repository has %s", what, a.some(name)))
 	}
 	return target{want: hash, commit: a.commitAt(name), label: label}, nil
 }
@@ -118,7 +118,7 @@ func (a advertised) some(name plumbing.ReferenceName) string {
 // fetch; without one the server may have to give a branch with its history.
 func (a advertised) commit(r Ref) (target, error) {
 	if !plumbing.IsHash(r.Commit) {
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("spec.ref.commit %q is not a full SHA-1 of 40 hexadecimal digits", r.Commit)}
+		return target{}, absent(a.url, fmt.Sprintf("spec.ref.commit %q is not a full SHA-1 of 40 hexadecimal digits", r.Commit))
 	}
 	t := target{commit: plumbing.NewHash(r.Commit), label: r.Branch}
 	for _, name := range slices.Sorted(maps.Keys(a.hashes)) {
@@ -149,7 +149,7 @@ func (a advertised) tips(branch string) []plumbing.Hash {
 func (a advertised) highest(expression string) (target, error) {
 	constraint, err := semver.NewConstraint(expression)
 	if err != nil {
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("spec.ref.semver '%s' is not a range such as '>=1.0.0 <2.0.0': %v", expression, err)}
+		return target{}, absent(a.url, fmt.Sprintf("spec.ref.semver '%s' is not a range such as '>=1.0.0 <2.0.0': %v", expression, err))
 	}
 	var best, top *semver.Version
 	var tags int
@@ -174,9 +174,9 @@ func (a advertised) highest(expression string) (target, error) {
 		tag := best.Original()
 		return a.named(plumbing.NewTagReferenceName(tag), tag, "tag "+tag)
 	case top == nil:
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("no tag matches semver range '%s'; no tag is a version", expression)}
+		return target{}, absent(a.url, fmt.Sprintf("no tag matches semver range '%s'; no tag is a version", expression))
 	default:
-		return target{}, &RefNotFound{a.url, fmt.Sprintf("no tag matches semver range '%s'; the highest of %d tags is %s", expression, tags, top.Original())}
+		return target{}, absent(a.url, fmt.Sprintf("no tag matches semver range '%s'; the highest of %d tags is %s", expression, tags, top.Original()))
 	}
 }
 

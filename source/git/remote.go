@@ -35,10 +35,10 @@ func (s *Store) remote(spec Spec) (*remote, error) {
 	r := &remote{address: redacted(spec.URL)}
 	u, err := url.Parse(spec.URL)
 	if err != nil {
-		return nil, &InvalidURL{r.address, "spec.url cannot be parsed: use the form https://host/path or ssh://user@host/path"}
+		return nil, unusable(r.address, "spec.url cannot be parsed: use the form https://host/path or ssh://user@host/path")
 	}
 	if u.Host == "" && u.Scheme != "file" {
-		return nil, &InvalidURL{r.address, "spec.url names no host: use the form https://host/path or ssh://user@host/path"}
+		return nil, unusable(r.address, "spec.url names no host: use the form https://host/path or ssh://user@host/path")
 	}
 	switch u.Scheme {
 	case "http", "https":
@@ -47,11 +47,11 @@ func (s *Store) remote(spec Spec) (*remote, error) {
 		r.dial, err = s.dialSSH(r.address, u, spec.Auth)
 	case "file":
 		if !s.options.AllowFile {
-			return nil, &InvalidURL{r.address, "file URLs are off: they read this machine's disk; --allow-file-urls allows them"}
+			return nil, unusable(r.address, "file URLs are off: they read this machine's disk; --allow-file-urls allows them")
 		}
 		r.dial, err = dialer(gitfile.DefaultClient, u, nil)
 	default:
-		return nil, &InvalidURL{r.address, fmt.Sprintf("scheme %q is not supported: use https, http or ssh", u.Scheme)}
+		return nil, unusable(r.address, fmt.Sprintf("scheme %q is not supported: use https, http or ssh", u.Scheme))
 	}
 	return r, err
 }
@@ -63,7 +63,7 @@ func dialer(client transport.Transport, u *url.URL, auth transport.AuthMethod) (
 	bare.User = nil
 	endpoint, err := transport.NewEndpoint(bare.String())
 	if err != nil {
-		return nil, &InvalidURL{redacted(u.String()), "spec.url cannot be used: " + err.Error()}
+		return nil, unusable(redacted(u.String()), "spec.url cannot be used: "+err.Error())
 	}
 	return func(context.Context) (session, error) { return client.NewUploadPackSession(endpoint, auth) }, nil
 }

@@ -24,14 +24,14 @@ import (
 // it reads the user's ~/.ssh/config and does not stop when the context ends.
 func (s *Store) dialSSH(address string, u *url.URL, a Auth) (func(context.Context) (session, error), error) {
 	if len(a.Identity) == 0 || len(a.KnownHosts) == 0 {
-		return nil, &AuthError{address, errors.New("ssh needs a Secret with the keys identity (a private key) and known_hosts (the server's keys)")}
+		return nil, denied(address, errors.New("ssh needs a Secret with the keys identity (a private key) and known_hosts (the server's keys)"))
 	}
 	if u.Path == "" || u.Path == "/" {
-		return nil, &InvalidURL{address, "spec.url names no repository: use the form ssh://user@host/path"}
+		return nil, unusable(address, "spec.url names no repository: use the form ssh://user@host/path")
 	}
 	signer, err := signerOf(a)
 	if err != nil {
-		return nil, &AuthError{address, err}
+		return nil, denied(address, err)
 	}
 	host := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "22"))
 	config, err := s.sshConfig(address, host, a.KnownHosts)
@@ -77,7 +77,7 @@ func (s *Store) sshConfig(address, host string, known []byte) (*ssh.ClientConfig
 	}
 	db, err := knownhosts.NewDB(file.Name())
 	if err != nil { // its text names the temporary file
-		return nil, &AuthError{address, errors.New("known_hosts cannot be read: give lines as ssh-keyscan prints them")}
+		return nil, denied(address, errors.New("known_hosts cannot be read: give lines as ssh-keyscan prints them"))
 	}
 	return &ssh.ClientConfig{
 		HostKeyAlgorithms: db.HostKeyAlgorithms(host),
@@ -143,9 +143,9 @@ func refused(ctx context.Context, address string, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &host):
-		return &AuthError{address, host}
+		return denied(address, host)
 	case strings.Contains(err.Error(), "unable to authenticate"):
-		return &AuthError{address, errors.New("the server does not accept the private key in identity")}
+		return denied(address, errors.New("the server does not accept the private key in identity"))
 	default:
 		return err
 	}

@@ -65,8 +65,8 @@ func New(dir string, options Options) (*Store, error) {
 // since it decides who may see the repository, and others may have fetched it.
 // last is the revision that the caller has; changed tells whether this is another.
 //
-// Errors lead with the URL, without credentials. They are AuthError, RefNotFound
-// and InvalidURL where it is one of these. No error touches what was fetched
+// Errors lead with the URL, without credentials. They are source.AuthError,
+// source.NotFoundError and source.InvalidError where it is one of these. No error touches what was fetched
 // before: Open and earlier snapshots go on.
 func (s *Store) Fetch(ctx context.Context, spec Spec, last string) (snapshot source.Snapshot, changed bool, err error) {
 	remote, err := s.remote(spec)

@@ -1,6 +1,7 @@
 package helmrepo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,7 @@ func (c *Client) Download(ctx context.Context, b *store.Batch, s Spec, v ChartVe
 	}
 	found, err := bring(ctx, b, s, v)
 	if err != nil {
-		return Chart{}, classified(ctx, transport.Redacted(s.URL), err)
+		return Chart{}, transport.Classified(ctx, transport.Redacted(s.URL), err)
 	}
 	return found, nil
 }
@@ -92,7 +93,7 @@ func (c *Client) bring(ctx context.Context, b *store.Batch, s Spec, v ChartVersi
 			return found, c.remember(r, s, v, found)
 		}
 		if failed == nil {
-			failed = fmt.Errorf("chart %q version %s: %w", v.Name, v.Version, classified(ctx, transport.Redacted(address), err))
+			failed = fmt.Errorf("chart %q version %s: %w", v.Name, v.Version, transport.Classified(ctx, transport.Redacted(address), err))
 		}
 	}
 	return Chart{}, failed
@@ -181,7 +182,7 @@ func chartKey(r *repository, s Spec, v ChartVersion) string {
 	if since == "" {
 		since = "index " + v.Index
 	}
-	return key("chart", r.key, v.Name, v.Version, since, string(s.Keyring))
+	return key("chart", r.key, v.Name, v.Version, since, string(bytes.Join(s.Keyring, []byte{0})))
 }
 
 func (c *Client) remember(r *repository, s Spec, v ChartVersion, found Chart) error {

@@ -194,8 +194,8 @@ func TestProvenance(t *testing.T) {
 			registry.Push(t, folder+"/app", "1.0.0", testregistry.Artifact{Type: configType, Layers: layers})
 			client, in := shared(t, t.TempDir(), source.DefaultLimits())
 			for _, s := range []helmrepo.Spec{
-				{URL: server.URL, Keyring: trusted.keyring},
-				{URL: "oci://" + registry.Address + "/" + folder, Insecure: true, Keyring: trusted.keyring},
+				{URL: server.URL, Keyring: [][]byte{newSigner(t).keyring, trusted.keyring}},
+				{URL: "oci://" + registry.Address + "/" + folder, Insecure: true, Keyring: [][]byte{newSigner(t).keyring, trusted.keyring}},
 			} {
 				got, err := download(t, client, in, s, "app", "*")
 				if c.want == "" && (err != nil || !strings.HasPrefix(got.Verified, "verified provenance")) {

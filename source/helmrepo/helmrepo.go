@@ -57,7 +57,7 @@ func (c *Client) Fetch(ctx context.Context, s Spec, last string) (snapshot sourc
 	}
 	snapshot, err = c.fetch(ctx, s)
 	if err != nil {
-		return source.Snapshot{}, false, classified(ctx, transport.Redacted(s.URL), err)
+		return source.Snapshot{}, false, transport.Classified(ctx, transport.Redacted(s.URL), err)
 	}
 	return snapshot, snapshot.Revision != last, nil
 }

@@ -15,7 +15,7 @@ import (
 // verify checks a provenance file, as Helm writes it: a text in OpenPGP's clear
 // signature with the chart's metadata and, below a line "...", the digests of
 // files. It says who signed.
-func verify(provenance, keyring []byte, file, hash string) (string, error) {
+func verify(provenance []byte, keyring [][]byte, file, hash string) (string, error) {
 	keys, err := readKeyring(keyring)
 	if err != nil {
 		return "", err
@@ -44,14 +44,17 @@ func verify(provenance, keyring []byte, file, hash string) (string, error) {
 	return fmt.Sprintf("verified provenance, signed with OpenPGP key %X", signer.PrimaryKey.Fingerprint), nil
 }
 
-func readKeyring(keyring []byte) (openpgp.EntityList, error) {
-	read := openpgp.ReadKeyRing
-	if bytes.Contains(keyring, []byte("-----BEGIN PGP")) {
-		read = openpgp.ReadArmoredKeyRing
-	}
-	keys, err := read(bytes.NewReader(keyring))
-	if err != nil || len(keys) == 0 {
-		return nil, &source.InvalidError{Err: errors.New("the keyring holds no OpenPGP public keys")}
+func readKeyring(keyring [][]byte) (keys openpgp.EntityList, err error) {
+	for _, part := range keyring {
+		read := openpgp.ReadKeyRing
+		if bytes.Contains(part, []byte("-----BEGIN PGP")) {
+			read = openpgp.ReadArmoredKeyRing
+		}
+		found, err := read(bytes.NewReader(part))
+		if err != nil || len(found) == 0 {
+			return nil, &source.InvalidError{Err: errors.New("the keyring holds no OpenPGP public keys")}
+		}
+		keys = append(keys, found...)
 	}
 	return keys, nil
 }

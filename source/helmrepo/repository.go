@@ -66,7 +66,6 @@ func newRepository(s Spec, key string) (*repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.OnProxyConnectResponse = proxyAnswer
 	return &repository{
 		base: base, address: at.String(), key: key,
 		http: &http.Client{Transport: &careful{

@@ -39,7 +39,7 @@ func (c *Client) Resolve(ctx context.Context, s Spec, name, versions string) (Ch
 	}
 	found, err := resolve(ctx, s, name, versions)
 	if err != nil {
-		return ChartVersion{}, classified(ctx, transport.Redacted(s.URL), err)
+		return ChartVersion{}, transport.Classified(ctx, transport.Redacted(s.URL), err)
 	}
 	return found, nil
 }

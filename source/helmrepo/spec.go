@@ -25,9 +25,9 @@ type Spec struct {
 	// instead of to the scheme, host and port of URL only.
 	PassCredentials bool
 	Transport       transport.Options
-	// Keyring holds OpenPGP public keys, plain or armored. Where it is set, charts
+	// Keyring holds OpenPGP public keys, each plain or armored. Where it is set, charts
 	// need a provenance file that one of them signed.
-	Keyring []byte
+	Keyring [][]byte
 
 	// The rest is for registries. Auth stands beside Username and Password.
 	Insecure bool

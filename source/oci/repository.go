@@ -11,6 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	registry "github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/plumb-gitops/plumb/source/transport"
 )
 
 // repository is a repository, reached by a session.
@@ -55,7 +57,7 @@ func (r *repository) lookup(ctx context.Context, tag string) (v1.Hash, error) {
 		return v1.Hash{}, invalid("%q can't be a tag", tag)
 	}
 	found, err := r.session.puller.Head(ctx, r.name.Tag(tag))
-	if err != nil && ctx.Err() == nil && status(err) == 0 && describe(err) == "" {
+	if err != nil && ctx.Err() == nil && status(err) == 0 && transport.Describe(err) == "" {
 		// The registry tells no digest: then it is that of what it sends.
 		got, err := r.session.puller.Get(ctx, r.name.Tag(tag))
 		if err != nil {

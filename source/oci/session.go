@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 
@@ -107,7 +105,6 @@ func newSession(s Spec, repo name.Repository) (*session, error) {
 	if len(t.TLSClientConfig.Certificates) == 0 {
 		t.TLSClientConfig.GetClientCertificate = guard.noCertificate
 	}
-	t.OnProxyConnectResponse = proxyAnswer
 	puller, err := remote.NewPuller(
 		remote.WithTransport(guard),
 		remote.WithUserAgent("plumb"),
@@ -150,14 +147,6 @@ func (c *careful) RoundTrip(r *http.Request) (*http.Response, error) {
 func (c *careful) noCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	c.asked.Store(true)
 	return &tls.Certificate{}, nil
-}
-
-// proxyAnswer looks at how a proxy answers the request for a tunnel.
-func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
-	if answer.StatusCode == http.StatusProxyAuthRequired {
-		return &source.AuthError{Err: errors.New("the proxy asks for other credentials: check spec.proxySecretRef")}
-	}
-	return nil
 }
 
 // isDocument tells whether a request is for what goes into memory.

@@ -10,6 +10,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
 	"github.com/theupdateframework/go-tuf/v2/metadata/fetcher"
+
+	"github.com/plumb-gitops/plumb/source/transport"
 )
 
 // readTrustRoot reads a trusted_root.json.
@@ -39,7 +41,7 @@ func (p *publicRoot) get(ctx context.Context) (root.TrustedMaterial, error) {
 	download.SetHTTPClient(&http.Client{Transport: within{ctx}})
 	trusted, err := root.FetchTrustedRootWithOptions(tuf.DefaultOptions().WithDisableLocalCache().WithFetcher(download))
 	if err != nil {
-		text := describe(err)
+		text := transport.Describe(err)
 		if text == "" {
 			text = err.Error()
 		}

@@ -37,6 +37,7 @@ const handshakeTimeout = 15 * time.Second
 func New(o Options) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSHandshakeTimeout = handshakeTimeout
+	t.OnProxyConnectResponse = ProxyAnswer
 	config, err := o.TLS()
 	if err != nil {
 		return nil, err

@@ -10,11 +10,12 @@ import (
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/plumb-gitops/plumb/api/meta"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
+	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/source"
-	"github.com/plumb-gitops/plumb/source/git"
 )
 
 func snapshotAt(revision string) source.Snapshot {
@@ -31,33 +32,58 @@ func TestSourceOutcome(t *testing.T) {
 	}{
 		{"fetched", nil, meta.SucceededReason, Done},
 		{"any error is tried again", errBroken, sourcev1.GitOperationFailedReason, Retry},
-		{"refused credentials are tried again", fmt.Errorf("fetch: %w", &git.AuthError{URL: "https://git.example.com", Err: errBroken}), sourcev1.AuthenticationFailedReason, Retry},
-		{"an address that is none stalls", fmt.Errorf("fetch: %w", &git.InvalidURL{URL: "git.example.com", Reason: "no scheme"}), sourcev1.URLInvalidReason, Stall},
-		{"a missing Secret is waited for", &sourceFailure{sourcev1.AuthenticationFailedReason, Wait, errBroken}, sourcev1.AuthenticationFailedReason, Wait},
-		{"an empty source is tried again", fmt.Errorf("fetch: %w", &sourceFailure{sourcev1.EmptySourceReason, Retry, errBroken}), sourcev1.EmptySourceReason, Retry},
-		{"what the engine says itself goes before the cause", &sourceFailure{sourcev1.GitOperationFailedReason, Stall, &git.AuthError{Err: errBroken}}, sourcev1.GitOperationFailedReason, Stall},
+		{"refused credentials are tried again", fmt.Errorf("fetch: %w", &source.AuthError{Err: errBroken}), sourcev1.AuthenticationFailedReason, Retry},
+		{"an address that is none stalls", fmt.Errorf("fetch: %w", &source.InvalidError{Err: errBroken}), sourcev1.GitOperationFailedReason, Stall},
+		{"a missing Secret is waited for", &fetch.Error{Reason: sourcev1.AuthenticationFailedReason, On: "Secret/apps/key", Err: errBroken}, sourcev1.AuthenticationFailedReason, Wait},
+		{"an empty source is tried again", fmt.Errorf("fetch: %w", &fetch.Error{Reason: sourcev1.EmptySourceReason, Err: errBroken}), sourcev1.EmptySourceReason, Retry},
+		{"what the kind says itself goes before the cause", &fetch.Error{Reason: sourcev1.GitOperationFailedReason, Err: &source.AuthError{Err: errBroken}}, sourcev1.GitOperationFailedReason, Retry},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			want := Outcome{Reason: test.reason, Next: test.next}
+			if test.next == Wait {
+				want.On = []string{"Secret/apps/key"}
+			}
 			if test.err == nil {
 				want.Revision, want.Message = rev1, "stored artifact for revision '"+rev1+"'"
 			} else {
 				want.Message = test.err.Error()
 			}
-			if got := sourceOutcome(snapshotAt(rev1), test.err); !reflect.DeepEqual(got, want) {
+			if got := sourceOutcome(gitKind(t), repository(), snapshotAt(rev1), test.err); !reflect.DeepEqual(got, want) {
 				t.Errorf("outcome is %+v, want %+v", got, want)
 			}
 		})
 	}
 }
 
+// gitKind is the kind of GitRepositories, with folders of the test's own.
+func gitKind(t *testing.T) fetch.Kind {
+	t.Helper()
+	backends, err := fetch.Open(t.TempDir(), fetch.Options{Limits: source.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backends.Kinds[0]
+}
+
+// gitStatus is the status of a repository after a fetch that ended so.
+func gitStatus(obj *sourcev1.GitRepository, snapshot source.Snapshot, out Outcome, now metav1.Time) sourcev1.GitRepositoryStatus {
+	e := &Engine{now: func() time.Time { return now.Time }}
+	next := obj.DeepCopy()
+	if out.Ready() {
+		_ = e.store(sourceName{Kind: sourcev1.GitRepositoryKind, NamespacedName: client.ObjectKeyFromObject(obj)}, next, snapshot) // only others' kinds fail
+		next.Status.ObservedIgnore = next.Spec.Ignore
+	}
+	describe(next, out, snapshot.Verified, nil)
+	return next.Status
+}
+
 // repository was fetched at noon, at generation 1.
 func repository() *sourcev1.GitRepository {
 	obj := &sourcev1.GitRepository{}
 	obj.Namespace, obj.Name, obj.Generation = "apps", "repo", 1
-	obj.Status = gitStatus(obj, snapshotAt(rev1), sourceOutcome(snapshotAt(rev1), nil), metav1.NewTime(noon))
+	obj.Status = gitStatus(obj, snapshotAt(rev1), Outcome{Reason: meta.SucceededReason, Message: "stored artifact for revision '" + rev1 + "'"}, metav1.NewTime(noon))
 	for n := range obj.Status.Conditions {
 		obj.Status.Conditions[n].LastTransitionTime = metav1.NewTime(noon)
 	}
@@ -128,7 +154,7 @@ func TestGitStatusArtifact(t *testing.T) {
 			if a.Revision != test.revision || !a.LastUpdateTime.Time.Equal(test.updated) {
 				t.Errorf("artifact is %s of %s, want %s of %s", a.Revision, a.LastUpdateTime, test.revision, test.updated)
 			}
-			if want := "gitrepository/apps/repo/" + lastPart(test.revision) + ".tar.gz"; a.Path != want || !strings.HasSuffix(a.URL, "/"+want) {
+			if want := "gitrepository/apps/repo/" + archiveName(source.Snapshot{Revision: test.revision}); a.Path != want || !strings.HasSuffix(a.URL, "/"+want) {
 				t.Errorf("path is %s, address is %s, want %s", a.Path, a.URL, want)
 			}
 		})
@@ -172,11 +198,11 @@ func TestGitStatusAnswersARequestAndNotesTheIgnoreRules(t *testing.T) {
 	}
 }
 
-func TestLastPartIsTheCommit(t *testing.T) {
+func TestArchiveIsNamedByTheCommit(t *testing.T) {
 	t.Parallel()
 	for revision, want := range map[string]string{"main@sha1:abc": "abc", "sha1:abc": "abc", "refs/pull/7/head@sha1:abc": "abc", "abc": "abc", "": ""} {
-		if got := lastPart(revision); got != want {
-			t.Errorf("last part of %q is %q, want %q", revision, got, want)
+		if got := archiveName(source.Snapshot{Revision: revision}); got != want+".tar.gz" {
+			t.Errorf("the archive of %q is %q, want %q", revision, got, want)
 		}
 	}
 }

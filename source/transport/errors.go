@@ -1,4 +1,4 @@
-package helmrepo
+package transport
 
 import (
 	"context"
@@ -14,12 +14,15 @@ import (
 	"github.com/plumb-gitops/plumb/source"
 )
 
-// classified puts an error into words: what happened where, and the way out.
-func classified(ctx context.Context, address string, err error) error {
+// Classified puts an error of a request into words: what happened where, and the
+// way out. It leads with address, which holds no credentials. The errors of package
+// source stay what they are; what certificates are about becomes a
+// *source.AuthError.
+func Classified(ctx context.Context, address string, err error) error {
 	var certificate *tls.CertificateVerificationError
 	var op *net.OpError
 	switch {
-	case isTyped(err):
+	case IsTyped(err):
 		return leading(address, err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s: no answer within spec.timeout: %w", address, ctx.Err())
@@ -30,7 +33,7 @@ func classified(ctx context.Context, address string, err error) error {
 	case errors.As(err, &op) && op.Op == "remote error":
 		return &source.AuthError{Err: fmt.Errorf("%s: the server ends the TLS handshake (%w): it may ask for tls.crt and tls.key in spec.certSecretRef", address, op.Err)}
 	}
-	if text := describe(err); text != "" {
+	if text := Describe(err); text != "" {
 		return fmt.Errorf("%s: %s", address, text)
 	}
 	return leading(address, err)
@@ -44,17 +47,19 @@ func leading(address string, err error) error {
 	return fmt.Errorf("%s: %w", address, err)
 }
 
-// isTyped tells whether an error says what it is already.
-func isTyped(err error) bool {
+// IsTyped tells whether an error says what it is already: it is one of package source.
+func IsTyped(err error) bool {
 	return errors.As(err, new(*source.AuthError)) || errors.As(err, new(*source.NotFoundError)) || errors.As(err, new(*source.InvalidError)) ||
 		errors.As(err, new(*source.VerifyError)) || errors.As(err, new(*source.LimitError))
 }
 
-// describe words an error of the network so that the same trouble gives the same
-// words; "" when it is none.
-func describe(err error) string {
+// Describe words an error of the network so that the same trouble gives the same
+// words, without ports of our own and without addresses, which may hold secrets;
+// "" when it is none.
+func Describe(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
+	var at *url.Error
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "the server speaks plain HTTP: write http:// in spec.url"
@@ -66,14 +71,18 @@ func describe(err error) string {
 		return fmt.Sprintf("%s: %v", op.Op, op.Err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "the connection broke off"
-	case err != nil && strings.HasPrefix(err.Error(), "failed to parse Location header"): // which it quotes
+	case err != nil && strings.Contains(err.Error(), "failed to parse Location header"): // which it quotes
 		return "the server redirects to what is no address"
+	case errors.As(err, &at): // its address may hold secrets: a server may redirect to one
+		first, _, _ := strings.Cut(at.Err.Error(), "\n")
+		return first
 	}
 	return ""
 }
 
-// proxyAnswer looks at how a proxy answers the request for a tunnel.
-func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+// ProxyAnswer looks at how a proxy answers the request for a tunnel. It is an
+// OnProxyConnectResponse of http.Transport.
+func ProxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode == http.StatusProxyAuthRequired {
 		return &source.AuthError{Err: errors.New("the proxy asks for other credentials: check spec.proxySecretRef")}
 	}

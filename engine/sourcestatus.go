@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/plumb-gitops/plumb/api/meta"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
+	"github.com/plumb-gitops/plumb/fetch"
+	"github.com/plumb-gitops/plumb/source"
+)
+
+// describe sets the conditions of a source after a look that ended so. After a
+// failure the artifact stays: it is still in use.
+func describe(obj fetch.Object, out Outcome, verified string, err error) {
+	obj.SetObservedGeneration(obj.GetGeneration())
+	if requested := obj.GetAnnotations()[meta.ReconcileRequestAnnotation]; requested != "" {
+		obj.SetLastHandledReconcileAt(requested)
+	}
+	conditions := map[string]metav1.Condition{}
+	put := func(name string, status metav1.ConditionStatus, reason, message string) {
+		conditions[name] = metav1.Condition{Status: status, Reason: reason, Message: clip(message)}
+	}
+	have := obj.GetConditions()
+	if out.Ready() {
+		put(meta.ReadyCondition, metav1.ConditionTrue, out.Reason, out.Message)
+		if obj.GetArtifact() != nil {
+			put(sourcev1.ArtifactInStorageCondition, metav1.ConditionTrue, out.Reason, out.Message)
+		}
+		if verified != "" {
+			put(sourcev1.SourceVerifiedCondition, metav1.ConditionTrue, meta.SucceededReason, verified)
+		}
+	} else {
+		put(meta.ReadyCondition, metav1.ConditionFalse, out.Reason, out.Message)
+		put(sourcev1.FetchFailedCondition, metav1.ConditionTrue, out.Reason, out.Message)
+		for _, name := range []string{sourcev1.ArtifactInStorageCondition, sourcev1.SourceVerifiedCondition} {
+			if kept := apimeta.FindStatusCondition(*have, name); kept != nil {
+				conditions[name] = *kept
+			}
+		}
+		if refusesSignature(err) {
+			put(sourcev1.SourceVerifiedCondition, metav1.ConditionFalse, out.Reason, out.Message)
+		}
+		if out.Next == Stall {
+			put(meta.StalledCondition, metav1.ConditionTrue, out.Reason, out.Message)
+		}
+	}
+	setConditions(have, conditions, obj.GetGeneration())
+}
+
+func refusesSignature(err error) bool { return errors.As(err, new(*source.VerifyError)) }
+
+// store notes in the status which snapshot is in use, and where others get it.
+func (e *Engine) store(name sourceName, obj fetch.Object, s source.Snapshot) error {
+	if s.Tree == nil {
+		return nil // nothing that others could use
+	}
+	next := &meta.Artifact{Revision: s.Revision, Digest: s.Digest, Metadata: s.Metadata, LastUpdateTime: metav1.NewTime(e.now())}
+	if s.Archive != nil {
+		next.Digest, next.Size = "sha256:"+s.Archive.Hash, &s.Archive.Size
+	}
+	next.Path = fmt.Sprintf("%s/%s/%s/%s", strings.ToLower(name.Kind), name.Namespace, name.Name, archiveName(s))
+	next.URL = artifactHost + next.Path
+	have := obj.GetArtifact()
+	if have != nil && have.Revision == next.Revision && have.Digest == next.Digest && have.URL == next.URL && maps.Equal(have.Metadata, next.Metadata) {
+		return nil // since when it is there stays
+	}
+	obj.SetArtifact(next)
+	return nil
+}
+
+// artifactHost is where the artifact server is in a cluster.
+const artifactHost = "http://plumb.flux-system.svc.cluster.local./"
+
+// archiveName is the file name of the archive of a snapshot: what tells its
+// revision from others.
+func archiveName(s source.Snapshot) string {
+	return s.Revision[strings.LastIndex(s.Revision, ":")+1:] + ".tar.gz"
+}
+
+// announceSource sends an event when something is new.
+func (e *Engine) announceSource(name sourceName, was, obj fetch.Object, out Outcome) {
+	before := apimeta.FindStatusCondition(*was.GetConditions(), meta.ReadyCondition)
+	fresh := was.GetArtifact() == nil || was.GetArtifact().Revision != out.Revision
+	if out.Ready() && !fresh && before != nil && before.Status == metav1.ConditionTrue {
+		return
+	}
+	if !out.Ready() && before != nil && before.Reason == out.Reason && before.Message == out.Message {
+		return
+	}
+	reason := out.Reason
+	annotations := map[string]string{}
+	if out.Ready() && out.Revision != "" {
+		annotations["source.toolkit.fluxcd.io/revision"] = out.Revision
+		if reason == meta.SucceededReason {
+			reason = sourcev1.NewArtifactReason
+		}
+	}
+	e.events.event(obj, sourcev1.GroupVersion.String(), name.Kind, !out.Ready(), reason, out.Message, annotations, e.now())
+	e.log.Info(out.Message, "kind", name.Kind, "namespace", name.Namespace, "name", name.Name, "reason", reason, "revision", out.Revision)
+}
+
+// setConditions makes the conditions exactly these; the time of one that keeps
+// its status stays.
+func setConditions(have *[]metav1.Condition, want map[string]metav1.Condition, generation int64) {
+	for _, c := range slices.Clone(*have) {
+		if _, ok := want[c.Type]; !ok {
+			apimeta.RemoveStatusCondition(have, c.Type)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		c := want[name]
+		c.Type, c.ObservedGeneration = name, generation
+		apimeta.SetStatusCondition(have, c)
+	}
+}
+
+// statusIn is the status of an object as JSON has it.
+func statusIn(obj fetch.Object) (json.RawMessage, error) {
+	raw, err := json.Marshal(obj)
+	if err != nil {
+		return nil, err
+	}
+	parts := struct {
+		Status json.RawMessage `json:"status"`
+	}{}
+	err = json.Unmarshal(raw, &parts)
+	return parts.Status, err
+}
