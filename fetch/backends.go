@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 
 	"github.com/plumb-gitops/plumb/source"
+	"github.com/plumb-gitops/plumb/source/blob"
+	"github.com/plumb-gitops/plumb/source/bucket"
 	"github.com/plumb-gitops/plumb/source/chart"
 	"github.com/plumb-gitops/plumb/source/git"
 	"github.com/plumb-gitops/plumb/source/helmrepo"
@@ -47,6 +49,7 @@ func Open(dir string, o Options) (*Backends, error) {
 	return &Backends{
 		Kinds: []Kind{
 			gitRepositories{repositories},
+			buckets{bucket.New(kept, bucket.Options{Limits: o.Limits}), blob.New(kept, blob.Options{Limits: o.Limits})},
 			ociRepositories{registries},
 			helmRepositories{indexes},
 			helmCharts{charts},

@@ -45,6 +45,16 @@ codeship-steps.yml
 .flux.yaml
 `
 
+// Judge tells of single files whether Ignored lets them be seen, before there is a
+// tree of them: t need hold no more than the .sourceignore files.
+func Judge(t Tree, spec *string) (visible func(file string) (bool, error), err error) {
+	i, err := rules(t, spec)
+	if err != nil {
+		return nil, err
+	}
+	return func(file string) (bool, error) { return i.visible(file, false) }, nil
+}
+
 // Ignored is the tree without what its ignore rules exclude. spec is
 // spec.ignore, nil when it is not set. The rules are the default list, then the
 // .sourceignore files from the root down, then spec; the last that matches a
@@ -55,7 +65,10 @@ codeship-steps.yml
 // Each path is judged by itself, as that controller does: a pattern may bring
 // back a file below an excluded folder, which gitignore(5) rules out. Nothing is
 // read before it is asked for, but the root's .sourceignore.
-func Ignored(t Tree, spec *string) (Tree, error) {
+func Ignored(t Tree, spec *string) (Tree, error) { return rules(t, spec) }
+
+// rules makes a tree behind its ignore rules.
+func rules(t Tree, spec *string) (*ignoring, error) {
 	text := ""
 	if spec != nil {
 		text = *spec

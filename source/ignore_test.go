@@ -86,8 +86,38 @@ func TestIgnored(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			wantAgreement(t, c.tree, seen)
+			if got := strings.Join(judged(t, c.tree, c.spec), " "); got != c.want {
+				t.Errorf("file by file it is %q, want %q", got, c.want)
+			}
 		})
 	}
+}
+
+// judged are the files that Judge lets be seen, sorted.
+func judged(t testing.TB, tree MemoryTree, spec *string) []string {
+	t.Helper()
+	rules := MemoryTree{}
+	for name, content := range tree {
+		if path.Base(name) == IgnoreFile {
+			rules[name] = content
+		}
+	}
+	visible, err := Judge(rules, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for name := range tree {
+		seen, err := visible(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // wantAgreement checks that listings, Stat and Read see the same files.

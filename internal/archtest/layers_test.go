@@ -14,7 +14,7 @@ var layers = [][]string{
 	{"api", "api/*"},
 	{"source", "dag", "health", "drift"},
 	{"source/store", "source/transport", "source/cloud", "build/*"},
-	{"source/archive"},
+	{"source/archive", "source/objects"},
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
 	{"source/helmrepo"},
 	{"source/*"},

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/plumb-gitops/plumb/internal/testtls"
 	"github.com/plumb-gitops/plumb/source/transport"
 )
 
@@ -39,26 +40,26 @@ type Registry struct {
 	options Options
 	client  *http.Transport
 	tokens  *tokenServer
-	pair    pair // for clients
+	pair    testtls.Pair // for clients
 }
 
 // Start starts a registry with nothing in it.
 func Start(tb testing.TB, o Options) *Registry {
 	tb.Helper()
-	ca := newAuthority(tb)
-	r := &Registry{CA: ca.pem, options: o, pair: ca.issue(tb, "client")}
+	ca := testtls.New(tb)
+	r := &Registry{CA: ca.PEM, options: o, pair: ca.Issue(tb, "client")}
 	dir := tb.TempDir()
 	config := "version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {inmemory: {}, delete: {enabled: true}}\nhttp:\n  addr: 127.0.0.1:0\n"
 	if o.TLS {
-		server := ca.issue(tb, "localhost")
+		server := ca.Issue(tb, "localhost")
 		config += fmt.Sprintf("  tls: {certificate: %q, key: %q%s}\n",
-			save(tb, dir, "server.crt", server.cert), save(tb, dir, "server.key", server.key), clientCAs(tb, dir, o, ca))
+			save(tb, dir, "server.crt", server.Cert), save(tb, dir, "server.key", server.Key), clientCAs(tb, dir, o, ca))
 	}
 	switch {
 	case o.Token:
 		r.tokens = startTokens(tb, ca, o)
 		config += fmt.Sprintf("auth: {token: {realm: %q, service: registry, issuer: tests, rootcertbundle: %q}}\n",
-			r.tokens.url, save(tb, dir, "tokens.crt", r.tokens.signer.cert))
+			r.tokens.url, save(tb, dir, "tokens.crt", r.tokens.signer.Cert))
 	case o.Username != "":
 		hashed, err := bcrypt.GenerateFromPassword([]byte(o.Password), bcrypt.MinCost)
 		check(tb, err)
@@ -72,11 +73,11 @@ func Start(tb testing.TB, o Options) *Registry {
 	return r
 }
 
-func clientCAs(tb testing.TB, dir string, o Options, ca *authority) string {
+func clientCAs(tb testing.TB, dir string, o Options, ca *testtls.Authority) string {
 	if !o.ClientCert {
 		return ""
 	}
-	return fmt.Sprintf(", clientcas: [%q]", save(tb, dir, "clients.crt", ca.pem))
+	return fmt.Sprintf(", clientcas: [%q]", save(tb, dir, "clients.crt", ca.PEM))
 }
 
 // Transport is what a client needs to reach the registry.
@@ -86,7 +87,7 @@ func (r *Registry) Transport() transport.Options {
 	}
 	o := transport.Options{CA: r.CA}
 	if r.options.ClientCert {
-		o.Cert, o.Key = r.pair.cert, r.pair.key
+		o.Cert, o.Key = r.pair.Cert, r.pair.Key
 	}
 	return o
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/plumb-gitops/plumb/internal/testtls"
 )
 
 // tokenServer gives tokens to one user, as the distribution specification's token
@@ -20,18 +22,18 @@ import (
 type tokenServer struct {
 	url     string
 	options Options
-	signer  pair
+	signer  testtls.Pair
 	given   atomic.Int64
 }
 
 // Tokens is how many tokens were given out.
 func (r *Registry) Tokens() int64 { return r.tokens.given.Load() }
 
-func startTokens(tb testing.TB, ca *authority, o Options) *tokenServer {
+func startTokens(tb testing.TB, ca *testtls.Authority, o Options) *tokenServer {
 	tb.Helper()
-	t := &tokenServer{options: o, signer: ca.issue(tb, "tokens")}
+	t := &tokenServer{options: o, signer: ca.Issue(tb, "tokens")}
 	server := httptest.NewUnstartedServer(t)
-	certificate, err := tls.X509KeyPair(t.signer.cert, t.signer.key)
+	certificate, err := tls.X509KeyPair(t.signer.Cert, t.signer.Key)
 	check(tb, err)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	server.StartTLS()
@@ -73,7 +75,7 @@ func (t *tokenServer) token(subject string, scopes []string) (string, error) {
 		}
 	}
 	now := time.Now().Unix()
-	header := map[string]any{"typ": "JWT", "alg": "ES256", "x5c": []string{base64.StdEncoding.EncodeToString(t.signer.der)}}
+	header := map[string]any{"typ": "JWT", "alg": "ES256", "x5c": []string{base64.StdEncoding.EncodeToString(t.signer.DER)}}
 	claims := map[string]any{"iss": "tests", "sub": subject, "aud": "registry", "exp": now + 300, "nbf": now - 10, "iat": now, "jti": rand.Text(), "access": allowed}
 	var parts []string
 	for _, part := range []any{header, claims} {
@@ -84,7 +86,7 @@ func (t *tokenServer) token(subject string, scopes []string) (string, error) {
 		parts = append(parts, base64.RawURLEncoding.EncodeToString(text))
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, ".")))
-	r, s, err := ecdsa.Sign(rand.Reader, t.signer.signer, sum[:])
+	r, s, err := ecdsa.Sign(rand.Reader, t.signer.Signer, sum[:])
 	if err != nil {
 		return "", err
 	}

@@ -66,10 +66,7 @@ func (o Options) client() *http.Client {
 
 // AzureCredential is a credential for Microsoft Entra ID.
 func AzureCredential(o Options) (azcore.TokenCredential, error) {
-	options := azcore.ClientOptions{Transport: o.client()}
-	if o.AzureAuthority != "" {
-		options.Cloud = azurecloud.Configuration{ActiveDirectoryAuthorityHost: o.AzureAuthority}
-	}
+	options := o.azureClient()
 	if o.ServiceAccount == nil {
 		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
 	}
@@ -83,6 +80,15 @@ func AzureCredential(o Options) (azcore.TokenCredential, error) {
 	})
 }
 
+// azureClient is how requests for tokens are made.
+func (o Options) azureClient() azcore.ClientOptions {
+	options := azcore.ClientOptions{Transport: o.client()}
+	if o.AzureAuthority != "" {
+		options.Cloud = azurecloud.Configuration{ActiveDirectoryAuthorityHost: o.AzureAuthority}
+	}
+	return options
+}
+
 // lacks says which annotations a service account needs.
 func (s *ServiceAccount) lacks(names ...string) error {
 	return errors.New("ServiceAccount/" + s.Namespace + "/" + s.Name + " lacks the annotations " + strings.Join(names, " and "))
@@ -91,19 +97,27 @@ func (s *ServiceAccount) lacks(names ...string) error {
 // AWSCredentials are credentials for AWS.
 func AWSCredentials(ctx context.Context, o Options) (aws.CredentialsProvider, error) {
 	if o.ServiceAccount == nil {
-		base, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region))
+		base, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithWebIdentityRoleCredentialOptions(func(w *stscreds.WebIdentityRoleOptions) {
+			if o.AWSEndpoint != "" {
+				w.Client = o.sts()
+			}
+		}))
 		return base.Credentials, err
 	}
 	role := o.ServiceAccount.Annotations[awsRole]
 	if role == "" {
 		return nil, o.ServiceAccount.lacks(awsRole)
 	}
-	client := sts.New(sts.Options{Region: cmp.Or(o.Region, "us-east-1"), HTTPClient: o.client()}, func(s *sts.Options) {
+	return aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(o.sts(), role, identity{ctx, o.ServiceAccount})), nil
+}
+
+// sts is the service that trades tokens for credentials.
+func (o Options) sts() *sts.Client {
+	return sts.New(sts.Options{Region: cmp.Or(o.Region, "us-east-1"), HTTPClient: o.client()}, func(s *sts.Options) {
 		if o.AWSEndpoint != "" {
 			s.BaseEndpoint = &o.AWSEndpoint
 		}
 	})
-	return aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(client, role, identity{ctx, o.ServiceAccount})), nil
 }
 
 // identity hands the account's token to AWS. The SDK asks without a context.

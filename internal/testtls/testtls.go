@@ -1,4 +1,5 @@
-package testregistry
+// Package testtls issues certificates for servers on loopback and their clients.
+package testtls
 
 import (
 	"crypto/ecdsa"
@@ -13,21 +14,22 @@ import (
 	"time"
 )
 
-// authority issues the certificates of one registry.
-type authority struct {
+// Authority issues certificates.
+type Authority struct {
+	PEM  []byte
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	pem  []byte
 }
 
-// pair is a certificate and its key, in PEM and as they are.
-type pair struct {
-	cert, key []byte
-	der       []byte
-	signer    *ecdsa.PrivateKey
+// Pair is a certificate and its key, in PEM and as they are.
+type Pair struct {
+	Cert, Key []byte
+	DER       []byte
+	Signer    *ecdsa.PrivateKey
 }
 
-func newAuthority(tb testing.TB) *authority {
+// New makes an authority. Its certificates hold for an hour.
+func New(tb testing.TB) *Authority {
 	tb.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests"},
@@ -40,11 +42,11 @@ func newAuthority(tb testing.TB) *authority {
 	check(tb, err)
 	cert, err := x509.ParseCertificate(der)
 	check(tb, err)
-	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+	return &Authority{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), cert, key}
 }
 
-// issue makes a certificate for a name, good for servers on loopback and clients.
-func (a *authority) issue(tb testing.TB, name string) pair {
+// Issue makes a certificate for a name, good for servers on loopback and clients.
+func (a *Authority) Issue(tb testing.TB, name string) Pair {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(tb, err)
@@ -58,10 +60,17 @@ func (a *authority) issue(tb testing.TB, name string) pair {
 	check(tb, err)
 	private, err := x509.MarshalECPrivateKey(key)
 	check(tb, err)
-	return pair{
-		cert:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		key:    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
-		der:    der,
-		signer: key,
+	return Pair{
+		Cert:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		Key:    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
+		DER:    der,
+		Signer: key,
+	}
+}
+
+func check(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
 	}
 }
