@@ -154,6 +154,13 @@ func (b *Blob) Put(tb testing.TB, name string, blobs map[string]string) {
 	}
 }
 
+// Remove removes a blob.
+func (b *Blob) Remove(tb testing.TB, name, key string) {
+	tb.Helper()
+	_, err := b.container(tb, name).NewBlobClient(key).Delete(tb.Context(), nil)
+	check(tb, err)
+}
+
 // Folder puts what stands for a folder into a container, as accounts with folders do.
 func (b *Blob) Folder(tb testing.TB, name, folder string) {
 	tb.Helper()
@@ -172,8 +179,7 @@ func (b *Blob) Publish(tb testing.TB, name string, blobs map[string]string) {
 		check(tb, err)
 		for _, item := range page.Segment.BlobItems {
 			if _, stays := blobs[*item.Name]; !stays {
-				_, err := c.NewBlobClient(*item.Name).Delete(tb.Context(), nil)
-				check(tb, err)
+				b.Remove(tb, name, *item.Name)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func front(tb testing.TB, o Options, to *url.URL, through *http.Transport) *Serv
 	s := &Server{options: o}
 	through.DisableCompression = true
 	tb.Cleanup(through.CloseIdleConnections)
-	forward := &httputil.ReverseProxy{Transport: through, Rewrite: func(r *httputil.ProxyRequest) {
+	forward := &httputil.ReverseProxy{Transport: through, ErrorLog: quiet, Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, r.In.Host // signatures are about the host
 	}}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -115,11 +115,13 @@ func (s *Server) Take() []string {
 	return asked
 }
 
-// Downloads counts the requests for objects since the last call of it or of Take.
+// Downloads are the objects that were asked for since the last call of it or of Take,
+// as "bucket/key".
 func (s *Server) Downloads() (keys []string) {
 	for _, asked := range s.Take() {
 		path, query, _ := strings.Cut(strings.TrimPrefix(asked, "GET /"), "?")
-		if strings.HasPrefix(asked, "GET ") && !strings.Contains(query, "list") && !strings.Contains(query, "location") {
+		path, err := url.PathUnescape(path)
+		if err == nil && strings.HasPrefix(asked, "GET ") && !strings.Contains(query, "list") && !strings.Contains(query, "location") {
 			keys = append(keys, path)
 		}
 	}

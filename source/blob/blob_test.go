@@ -55,7 +55,7 @@ func (b *backend) Open(s source.Snapshot) (source.Snapshot, error) {
 	return b.client.Open(b.spec, s.Revision)
 }
 
-func (b *backend) Restart(t testing.TB) { b.client = newClient(t, b.dir) }
+func (b *backend) Restart(t testing.TB) { b.client = newClient(t, b.dir, source.DefaultLimits()) }
 
 // Corrupt turns every blob into something else.
 func (b *backend) Corrupt(t testing.TB) {
@@ -78,11 +78,37 @@ func specOf(s *testbucket.Blob, name string) blob.Spec {
 	}
 }
 
-func newClient(t testing.TB, dir string) *blob.Client {
+func newClient(t testing.TB, dir string, limits source.Limits) *blob.Client {
 	t.Helper()
 	s, err := store.Open(dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return blob.New(s, blob.Options{Limits: source.DefaultLimits()})
+	return blob.New(s, blob.Options{Limits: limits})
+}
+
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	testbucket.Suite(t, func(t *testing.T) testbucket.Backend {
+		server := testbucket.StartBlob(t, testbucket.Options{})
+		return suite{server, server.Container(t, false)}
+	})
+}
+
+// suite is this package, for what buckets have in common.
+type suite struct {
+	*testbucket.Blob
+	name string
+}
+
+func (s suite) Front() *testbucket.Server { return s.Server }
+
+func (s suite) Put(tb testing.TB, all map[string]string) { s.Blob.Put(tb, s.name, all) }
+
+func (s suite) Remove(tb testing.TB, key string) { s.Blob.Remove(tb, s.name, key) }
+
+func (s suite) Fetch(ctx context.Context, tb testing.TB, w testbucket.Want, last string) (source.Snapshot, bool, error) {
+	spec := specOf(s.Blob, s.name)
+	spec.Prefix, spec.Ignore = w.Prefix, w.Ignore
+	return newClient(tb, w.Dir, w.Limits).Fetch(ctx, spec, last)
 }

@@ -94,3 +94,23 @@ func newClient(t testing.TB, dir string, limits source.Limits) *bucket.Client {
 	}
 	return bucket.New(s, bucket.Options{Limits: limits})
 }
+
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	testbucket.Suite(t, func(t *testing.T) testbucket.Backend { return suite{start(t, testbucket.Options{})} })
+}
+
+// suite is this package, for what buckets have in common.
+type suite struct{ *testbucket.S3 }
+
+func (s suite) Front() *testbucket.Server { return s.Server }
+
+func (s suite) Put(tb testing.TB, all map[string]string) { s.S3.Put(tb, name, all) }
+
+func (s suite) Remove(tb testing.TB, key string) { s.S3.Remove(tb, name, key) }
+
+func (s suite) Fetch(ctx context.Context, tb testing.TB, w testbucket.Want, last string) (source.Snapshot, bool, error) {
+	spec := specOf(s.S3)
+	spec.Prefix, spec.Ignore = w.Prefix, w.Ignore
+	return newClient(tb, w.Dir, w.Limits).Fetch(ctx, spec, last)
+}
