@@ -78,10 +78,7 @@ func (s *Server) secure(tb testing.TB) *tls.Config {
 	tb.Helper()
 	ca := testtls.New(tb)
 	s.CA, s.pair = ca.PEM, ca.Issue(tb, "client")
-	own := ca.Issue(tb, "localhost")
-	certificate, err := tls.X509KeyPair(own.Cert, own.Key)
-	check(tb, err)
-	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	config := ca.Server(tb)
 	if s.options.ClientCert {
 		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
 		config.ClientCAs.AppendCertsFromPEM(ca.PEM)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -66,6 +67,15 @@ func (a *Authority) Issue(tb testing.TB, name string) Pair {
 		DER:    der,
 		Signer: key,
 	}
+}
+
+// Server is the configuration of a server on loopback.
+func (a *Authority) Server(tb testing.TB) *tls.Config {
+	tb.Helper()
+	own := a.Issue(tb, "localhost")
+	certificate, err := tls.X509KeyPair(own.Cert, own.Key)
+	check(tb, err)
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 }
 
 func check(tb testing.TB, err error) {

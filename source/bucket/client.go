@@ -129,8 +129,9 @@ func answerOf(err error) minio.ErrorResponse {
 	return answer
 }
 
-// refusals are codes of an answer with another status than that of a refusal.
-var refusals = []string{"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidSecurity"}
+// refusals are codes of an answer with another status than that of a refusal. The
+// last is how versitygw says that it knows no such access key.
+var refusals = []string{"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidSecurity", "XAdminUserNotFound"}
 
 // elsewhere are codes that mean the bucket is in another region.
 var elsewhere = []string{"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException", "InvalidRegion"}
