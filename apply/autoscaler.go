@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/retry"
+	"github.com/plumb-gitops/plumb/live"
 )
 
 var autoscalers = schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"}
@@ -81,8 +81,7 @@ func (p *planning) scaledIn(ctx context.Context, namespace string) (map[kube.Key
 	targets := map[kube.Key]bool{}
 	for i := range list.Items {
 		a := &list.Items[i]
-		labels := a.GetLabels()
-		ours := labels[kustomizev1.NameLabel] == p.req.Unit.Name && labels[kustomizev1.NamespaceLabel] == p.req.Unit.Namespace
+		ours := live.Owner(p.req.Unit.Kind, a) == p.req.Unit
 		if !ours || p.scaling.own[namespace+"/"+a.GetName()] {
 			targets[targetOf(a)] = true
 		}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -33,7 +34,7 @@ type world struct {
 	*apply.Applier
 	cluster *kube.Cluster
 	ns      string
-	unit    types.NamespacedName
+	unit    live.User
 	view    *live.View
 	changes chan live.Change
 	req     apply.Request // but for Objects and Inventory
@@ -45,10 +46,10 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	cluster := scenario.Open(t).Cluster
 	w := &world{TB: t, cluster: cluster, ns: fmt.Sprintf("apply%d-%d", os.Getpid(), numbered.Add(1)), known: map[kube.Key]apply.Written{}}
-	w.unit = types.NamespacedName{Namespace: w.ns, Name: "apps"}
+	w.unit = live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: types.NamespacedName{Namespace: w.ns, Name: "apps"}}
 	w.changes = make(chan live.Change, 10000)
 	w.view = live.New(t.Context(), cluster, func(c live.Change) { w.changes <- c })
-	w.Applier = &apply.Applier{Cluster: cluster, View: w.view, Exists: func(types.NamespacedName) bool { return true }}
+	w.Applier = &apply.Applier{Cluster: cluster, View: w.view, Exists: func(live.User) bool { return true }}
 	w.as("setup", w.object(`{apiVersion: v1, kind: Namespace, metadata: {name: `+w.ns+`}}`))
 	t.Cleanup(func() {
 		key := kube.KeyOf(w.object(`{apiVersion: v1, kind: Namespace, metadata: {name: ` + w.ns + `}}`))
@@ -157,7 +158,7 @@ func (w *world) settle(obj *unstructured.Unstructured) {
 	w.Helper()
 	key := kube.KeyOf(obj)
 	for {
-		if r, ok := w.view.Get(key); ok && !live.Older(r.ResourceVersion, obj.GetResourceVersion()) {
+		if r, ok := w.view.Get(w.unit.Kind, key); ok && !live.Older(r.ResourceVersion, obj.GetResourceVersion()) {
 			return
 		}
 		w.await()
@@ -168,7 +169,7 @@ func (w *world) settle(obj *unstructured.Unstructured) {
 func (w *world) current(key kube.Key) {
 	w.Helper()
 	for {
-		if r, ok := w.view.Get(key); ok && r.Health.Status == health.Current {
+		if r, ok := w.view.Get(w.unit.Kind, key); ok && r.Health.Status == health.Current {
 			return
 		}
 		w.await()
@@ -179,7 +180,7 @@ func (w *world) current(key kube.Key) {
 func (w *world) gone(key kube.Key) {
 	w.Helper()
 	for {
-		if _, ok := w.view.Get(key); !ok {
+		if _, ok := w.view.Get(w.unit.Kind, key); !ok {
 			return
 		}
 		w.await()

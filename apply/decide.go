@@ -17,7 +17,7 @@ import (
 
 // known decides without a request where that can be done.
 func (p *planning) known(c Change) (Change, bool) {
-	r, known := p.View.Get(c.Key)
+	r, known := p.View.Get(p.req.Unit.Kind, c.Key)
 	w := p.req.Written[c.Key]
 	same := w.Desired == c.hash && w != (Written{})
 	c.owned = w.Owned
@@ -41,9 +41,9 @@ func (p *planning) known(c Change) (Change, bool) {
 
 // ask decides by a dry run on the server.
 func (p *planning) ask(ctx context.Context, c Change) (Change, error) {
-	r, known := p.View.Get(c.Key)
+	r, known := p.View.Get(p.req.Unit.Kind, c.Key)
 	if known && taken(p.req.Unit, r, p.claimed[c.Key.ObjMetadata], p.Exists) {
-		return c, fmt.Errorf("%s is managed by Kustomization %s now: remove it from one of the two sources", c.Key, r.Owner)
+		return c, fmt.Errorf("%s is managed by %s %s now: remove it from one of the two sources", c.Key, r.Owner.Kind, r.Owner)
 	}
 	if !known && says(c.desired, PolicyAnnotation, policyIfNotPresent) {
 		if _, err := p.get(ctx, c.Key); !apierrors.IsNotFound(err) {
@@ -62,7 +62,7 @@ func (p *planning) ask(ctx context.Context, c Change) (Change, error) {
 		c.Action, c.Reason = Skipped, why // by an annotation on the cluster
 		return c, nil
 	}
-	judged := judge(c, answer, r, known)
+	judged := p.judge(c, answer, r, known)
 	if known && judged.Action == Configured && answer.GetResourceVersion() != r.ResourceVersion {
 		if judged, err = p.judgeAnew(ctx, c, answer, r); err != nil {
 			return c, err
@@ -77,11 +77,11 @@ func (p *planning) judgeAnew(ctx context.Context, c Change, answer *unstructured
 	current, err := p.get(ctx, c.Key)
 	switch {
 	case err == nil:
-		r = live.Reduce(current)
+		r = live.Reduce(p.req.Unit.Kind, current)
 	case !apierrors.IsNotFound(err): // deleted since: the apply creates it
 		return c, refused(c.Key, "look", err)
 	}
-	return judge(c, answer, r, true), nil
+	return p.judge(c, answer, r, true), nil
 }
 
 func refusedOrNil(key kube.Key, op string, err error) error {
@@ -119,7 +119,7 @@ func (p *planning) dryRun(ctx context.Context, c Change, exists bool) (Change, *
 // ours, unless the object is merged.
 func (p *planning) another(c Change) drift.Writer {
 	return func(e metav1.ManagedFieldsEntry) bool {
-		ours := e.Manager == manager && e.Operation == metav1.ManagedFieldsOperationApply
+		ours := e.Manager == p.manager && e.Operation == metav1.ManagedFieldsOperationApply
 		return !ours && e.Subresource != "status" && (c.merges || !byKubectl(e))
 	}
 }
@@ -151,14 +151,14 @@ func (p *planning) contest(ctx context.Context, c Change, conflict error) (Chang
 // hold takes the fields out of a change that drift rules leave to their writers.
 func (p *planning) hold(ctx context.Context, c Change, current *unstructured.Unstructured) (Change, error) {
 	rules := p.req.Rules
-	by, desired := rules.Held(c.desired, current, manager)
+	by, desired := rules.Held(c.desired, current, p.manager)
 	if slices.Contains(by, drift.HPAReplicas) {
 		scaled, err := p.autoscaled(ctx, c.Key)
 		if err != nil {
 			return c, err
 		}
 		if !scaled { // it was, once
-			by, desired = rules.Without(drift.HPAReplicas).Held(c.desired, current, manager)
+			by, desired = rules.Without(drift.HPAReplicas).Held(c.desired, current, p.manager)
 		}
 	}
 	if len(by) > 0 {
@@ -218,7 +218,7 @@ func (p *planning) differences(ctx context.Context, key kube.Key, answer *unstru
 	if err != nil {
 		return nil, fmt.Errorf("%s: look at what drifted: %w", key, err)
 	}
-	return drift.Differences(current, answer, manager), nil
+	return drift.Differences(current, answer, p.manager), nil
 }
 
 // recreate plans to delete and create an object of which a field cannot be

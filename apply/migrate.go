@@ -45,7 +45,7 @@ func (p *planning) migrateOnce(ctx context.Context, key kube.Key) error {
 	if err != nil {
 		return err
 	}
-	merged, err := takeOver(current.GetManagedFields(), current.GetAPIVersion(), p.req.Rules.Kept(key.GroupKind))
+	merged, err := takeOver(p.manager, current.GetManagedFields(), current.GetAPIVersion(), p.req.Rules.Kept(key.GroupKind))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (p *planning) migrateOnce(ctx context.Context, key kube.Key) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Cluster.PatchJSON(ctx, key, patch, manager)
+	_, err = p.Cluster.PatchJSON(ctx, key, patch, p.manager)
 	return err
 }
 
@@ -66,7 +66,7 @@ const keeper = "plumb"
 
 // takeOver is the list of managers with kubectl's fields added to ours, but for
 // those that are kept as they are.
-func takeOver(entries []metav1.ManagedFieldsEntry, apiVersion string, keep []drift.Path) ([]metav1.ManagedFieldsEntry, error) {
+func takeOver(manager string, entries []metav1.ManagedFieldsEntry, apiVersion string, keep []drift.Path) ([]metav1.ManagedFieldsEntry, error) {
 	ours, kept, keeps := fieldpath.NewSet(), fieldpath.NewSet(), leaves(keep)
 	var others []metav1.ManagedFieldsEntry
 	for _, entry := range entries {

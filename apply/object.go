@@ -3,25 +3,22 @@ package apply
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 
-	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/live"
 )
-
-const manager = kustomizev1.FieldManager
 
 // owned is the object as we send it: with the owner labels of its unit, and in
 // the form in which the server keeps it.
-func owned(obj *unstructured.Unstructured, unit types.NamespacedName) *unstructured.Unstructured {
+func owned(obj *unstructured.Unstructured, unit live.User) *unstructured.Unstructured {
 	out := obj.DeepCopy()
 	labels := out.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[kustomizev1.NameLabel] = unit.Name
-	labels[kustomizev1.NamespaceLabel] = unit.Namespace
+	maps.Copy(labels, unit.Labels())
 	out.SetLabels(labels)
 	unstructured.RemoveNestedField(out.Object, "status")
 	unstructured.RemoveNestedField(out.Object, "metadata", "creationTimestamp")

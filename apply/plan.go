@@ -94,9 +94,9 @@ func untouched(hash drift.Hash, w Written, r live.Record, known bool) bool {
 }
 
 // judge decides from what is there and from the answer to a dry run.
-func judge(c Change, answer *unstructured.Unstructured, r live.Record, known bool) Change {
+func (p *planning) judge(c Change, answer *unstructured.Unstructured, r live.Record, known bool) Change {
 	c.migrate = kubectlHolds(answer) && !c.merges
-	c.owned = drift.Owned(answer, manager)
+	c.owned = live.Reduce(p.req.Unit.Kind, answer).Owned
 	switch {
 	case answer.GetResourceVersion() == "":
 		c.Action = Created
@@ -113,8 +113,8 @@ func judge(c Change, answer *unstructured.Unstructured, r live.Record, known boo
 // taken tells whether another unit took over an object that this one has in its
 // inventory. It is not taken back: two units that want the same object would
 // never come to rest.
-func taken(unit types.NamespacedName, r live.Record, claimed bool, exists func(types.NamespacedName) bool) bool {
-	return claimed && r.Owner != unit && r.Owner != (types.NamespacedName{}) && exists(r.Owner)
+func taken(unit live.User, r live.Record, claimed bool, exists func(live.User) bool) bool {
+	return claimed && r.Owner != unit && r.Owner != (live.User{}) && exists(r.Owner)
 }
 
 func sortChanges(changes []Change) {

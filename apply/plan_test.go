@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
@@ -37,11 +38,11 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			record := live.Reduce(parse(t, configMap))
+			record := live.Reduce(kustomizev1.KustomizationKind, parse(t, configMap))
 			if c.unknown {
 				record = live.Record{}
 			}
-			got := judge(Change{Reason: "kept"}, edited(t, c.answer), record, !c.unknown)
+			got := (&Applier{}).planning(Request{Unit: unit}).judge(Change{Reason: "kept"}, edited(t, c.answer), record, !c.unknown)
 			if got.Action != c.want || got.migrate != c.migrate || got.Reason != "kept" {
 				t.Errorf("got %s, migrate %v, want %s, migrate %v", got.Action, got.migrate, c.want, c.migrate)
 			}
@@ -62,7 +63,7 @@ func FuzzJudge(f *testing.F) {
 		if answer.UnmarshalJSON([]byte(text)) != nil {
 			return
 		}
-		if got := judge(Change{}, answer, live.Record{}, known); got.Action == "" {
+		if got := (&Applier{}).planning(Request{Unit: unit}).judge(Change{}, answer, live.Record{}, known); got.Action == "" {
 			t.Error("no decision")
 		}
 	})
@@ -98,9 +99,9 @@ func TestUntouched(t *testing.T) {
 
 func TestTaken(t *testing.T) {
 	t.Parallel()
-	other := types.NamespacedName{Namespace: "flux-system", Name: "other"}
+	other := live.User{Kind: unit.Kind, NamespacedName: types.NamespacedName{Namespace: "flux-system", Name: "other"}}
 	for name, c := range map[string]struct {
-		owner   types.NamespacedName
+		owner   live.User
 		claimed bool
 		exists  bool
 		want    bool
@@ -110,11 +111,11 @@ func TestTaken(t *testing.T) {
 		"another's, never ours: we take it": {owner: other, exists: true},
 		"of a unit that is gone":            {owner: other, claimed: true},
 		"nobody's":                          {claimed: true, exists: true},
-		"of our name, elsewhere":            {owner: types.NamespacedName{Namespace: "x", Name: unit.Name}, claimed: true, exists: true, want: true},
+		"of our name, elsewhere":            {owner: live.User{Kind: unit.Kind, NamespacedName: types.NamespacedName{Namespace: "x", Name: unit.Name}}, claimed: true, exists: true, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			exists := func(types.NamespacedName) bool { return c.exists }
+			exists := func(live.User) bool { return c.exists }
 			if got := taken(unit, live.Record{Owner: c.owner}, c.claimed, exists); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
@@ -156,18 +157,23 @@ func TestChangesComeInOrder(t *testing.T) {
 // records is a live view with nothing but records.
 type records map[kube.Key]live.Record
 
-func (r records) Get(key kube.Key) (live.Record, bool) { record, ok := r[key]; return record, ok }
+func (r records) Get(_ string, key kube.Key) (live.Record, bool) {
+	record, ok := r[key]
+	return record, ok
+}
 
-func (r records) Observe(obj *unstructured.Unstructured) live.Record { return live.Reduce(obj) }
+func (r records) Observe(_ string, obj *unstructured.Unstructured) live.Record {
+	return live.Reduce(kustomizev1.KustomizationKind, obj)
+}
 
-func (r records) Use(types.NamespacedName, map[schema.GroupVersionKind]bool) error { return nil }
+func (r records) Use(live.User, map[schema.GroupVersionKind]bool) error { return nil }
 
-func (r records) Sync(context.Context, schema.GroupVersionKind) error { return nil }
+func (r records) Sync(context.Context, string, schema.GroupVersionKind) error { return nil }
 
 func TestKnownWithoutRequest(t *testing.T) {
 	t.Parallel()
 	hash := drift.Content(parse(t, configMap))
-	owned := live.Reduce(parse(t, configMap)).Owned
+	owned := live.Reduce(kustomizev1.KustomizationKind, parse(t, configMap)).Owned
 	frozen := func(r *live.Record) { r.Frozen = true }
 	for name, c := range map[string]struct {
 		written Written
@@ -198,7 +204,7 @@ func TestKnownWithoutRequest(t *testing.T) {
 			change := Change{Key: kube.KeyOf(desired), desired: desired, hash: hash}
 			view := records{}
 			if c.live != nil {
-				r := live.Reduce(parse(t, configMap))
+				r := live.Reduce(kustomizev1.KustomizationKind, parse(t, configMap))
 				c.live(&r)
 				view[change.Key] = r
 			}
@@ -246,8 +252,8 @@ func TestDefinitionsAreReadyWhenServed(t *testing.T) {
 		later [][]Change
 		want  string
 	}{
-		"served":                   {records{kube.KeyOf(served): live.Reduce(served)}, later, ""},
-		"not served yet":           {records{kube.KeyOf(served): live.Reduce(unserved)}, later, "waiting for CustomResourceDefinition/x.example.com before what depends on it can be applied"},
+		"served":                   {records{kube.KeyOf(served): live.Reduce(kustomizev1.KustomizationKind, served)}, later, ""},
+		"not served yet":           {records{kube.KeyOf(served): live.Reduce(kustomizev1.KustomizationKind, unserved)}, later, "waiting for CustomResourceDefinition/x.example.com before what depends on it can be applied"},
 		"not seen yet":             {records{}, later, "waiting for CustomResourceDefinition/x.example.com before what depends on it can be applied"},
 		"nobody waits for it":      {records{}, [][]Change{{{}}}, ""},
 		"nothing after this stage": {records{}, nil, ""},
@@ -255,7 +261,7 @@ func TestDefinitionsAreReadyWhenServed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := ""
-			if err := (&Applier{View: c.view}).ready(before, c.later); err != nil {
+			if err := (&Applier{View: c.view}).planning(Request{Unit: unit}).ready(before, c.later); err != nil {
 				text = err.Error()
 			}
 			if text != c.want {

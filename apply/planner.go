@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
 	"github.com/plumb-gitops/plumb/drift"
@@ -22,10 +21,10 @@ const parallel = 8
 
 // View is what planning needs of the live view.
 type View interface {
-	Get(kube.Key) (live.Record, bool)
-	Observe(*unstructured.Unstructured) live.Record
-	Use(unit types.NamespacedName, kinds map[schema.GroupVersionKind]bool) error
-	Sync(context.Context, schema.GroupVersionKind) error
+	Get(owner string, key kube.Key) (live.Record, bool)
+	Observe(owner string, obj *unstructured.Unstructured) live.Record
+	Use(unit live.User, kinds map[schema.GroupVersionKind]bool) error
+	Sync(ctx context.Context, owner string, gvk schema.GroupVersionKind) error
 }
 
 // Applier plans and writes on one cluster.
@@ -33,12 +32,12 @@ type Applier struct {
 	Cluster *kube.Cluster
 	View    View
 	// Exists tells whether there is a unit of that name.
-	Exists func(types.NamespacedName) bool
+	Exists func(live.User) bool
 }
 
 // Request is one unit's wish.
 type Request struct {
-	Unit      types.NamespacedName
+	Unit      live.User // whose labels and field manager the objects get
 	Objects   []*unstructured.Unstructured
 	Force     bool                 // recreate what cannot be changed in place
 	Written   map[kube.Key]Written // what we know from earlier passes; empty to look at everything
@@ -82,18 +81,19 @@ type planning struct {
 	fresh    map[string]bool             // namespaces that this plan creates
 	scaling  *scaling
 	stages   [stages][]Change
+	manager  string // the field manager
 }
 
 // Follow has the live view follow the kinds of a unit's inventory, for when
 // there is nothing to plan.
-func (a *Applier) Follow(ctx context.Context, unit types.NamespacedName, inventory []kube.Key) error {
+func (a *Applier) Follow(ctx context.Context, unit live.User, inventory []kube.Key) error {
 	return a.planning(Request{Unit: unit, Inventory: inventory}).follow(ctx)
 }
 
 func (a *Applier) planning(req Request) *planning {
 	p := &planning{
 		Applier: a, req: req, provides: provides(req.Objects), scaling: newScaling(req.Objects),
-		fresh: map[string]bool{}, claimed: map[object.ObjMetadata]bool{},
+		manager: req.Unit.Manager(), fresh: map[string]bool{}, claimed: map[object.ObjMetadata]bool{},
 	}
 	for _, key := range req.Inventory {
 		p.claimed[key.ObjMetadata] = true
@@ -144,7 +144,7 @@ func (p *planning) follow(ctx context.Context) error {
 		return err
 	}
 	for gvk := range kinds {
-		if err := p.View.Sync(ctx, gvk); err != nil {
+		if err := p.View.Sync(ctx, p.req.Unit.Kind, gvk); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/apply"
@@ -140,8 +139,8 @@ func (g *game) sync(now map[kube.Key]*unstructured.Unstructured) {
 	}
 }
 
-func owner(obj *unstructured.Unstructured) types.NamespacedName {
-	return live.Reduce(obj).Owner
+func owner(obj *unstructured.Unstructured) live.User {
+	return live.Reduce(kustomizev1.KustomizationKind, obj).Owner
 }
 
 func (g *game) round() {

@@ -23,12 +23,12 @@ func (a *Applier) get(ctx context.Context, key kube.Key) (*unstructured.Unstruct
 
 // send applies an object, or tries to, and returns it as the server has it, or
 // would have it. An apply that is made twice is an apply that is made once.
-func (a *Applier) send(ctx context.Context, obj *unstructured.Unstructured, how intent) (*unstructured.Unstructured, error) {
-	resource, err := a.Cluster.Resource(obj.GroupVersionKind(), obj.GetNamespace())
+func (p *planning) send(ctx context.Context, obj *unstructured.Unstructured, how intent) (*unstructured.Unstructured, error) {
+	resource, err := p.Cluster.Resource(obj.GroupVersionKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
-	options := metav1.ApplyOptions{FieldManager: manager, Force: how.force}
+	options := metav1.ApplyOptions{FieldManager: p.manager, Force: how.force}
 	if !how.write {
 		options.DryRun = []string{metav1.DryRunAll}
 	}

@@ -8,10 +8,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/live"
 )
 
-var unit = types.NamespacedName{Namespace: "flux-system", Name: "apps"}
+const manager = kustomizev1.FieldManager
+
+var unit = live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: types.NamespacedName{Namespace: "flux-system", Name: "apps"}}
 
 // parse makes an object as a client does: whole numbers are int64.
 func parse(t testing.TB, text string) *unstructured.Unstructured {

@@ -44,7 +44,7 @@ func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, erro
 	result := Result{Written: map[kube.Key]Written{}}
 	for i, stage := range plan.Stages {
 		if later := plan.Stages[i:]; i > 0 {
-			if err := a.ready(plan.Stages[i-1], later); err != nil {
+			if err := p.ready(plan.Stages[i-1], later); err != nil {
 				return result, err
 			}
 		}
@@ -64,14 +64,14 @@ func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, erro
 
 // ready tells whether definitions and API services just applied are served, so
 // that what waits for them can be tried.
-func (a *Applier) ready(before []Change, later [][]Change) error {
+func (p *planning) ready(before []Change, later [][]Change) error {
 	if !anyDeferred(later) {
 		return nil
 	}
 	var waiting []kube.Key
 	for _, c := range before {
 		provides := isDefinition(c.Key.GroupKind) || isService(c.Key.GroupKind)
-		if r, known := a.View.Get(c.Key); provides && (!known || r.Health.Status != health.Current) {
+		if r, known := p.View.Get(p.req.Unit.Kind, c.Key); provides && (!known || r.Health.Status != health.Current) {
 			waiting = append(waiting, c.Key)
 		}
 	}
@@ -175,7 +175,7 @@ func (p *planning) one(ctx context.Context, c Change) (live.Record, error) {
 	if err != nil {
 		return live.Record{}, refused(c.Key, "apply", err)
 	}
-	return p.View.Observe(answer), nil
+	return p.View.Observe(p.req.Unit.Kind, answer), nil
 }
 
 // overtaken applies an object to which somebody wrote between plan and apply,

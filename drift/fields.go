@@ -30,19 +30,28 @@ type fields map[string]fields
 // Owned hashes the fields that manager has applied: which they are and what
 // they hold now. It is zero when the manager owns nothing here.
 func Owned(obj *unstructured.Unstructured, manager string) Hash {
+	return OwnedBy(obj, func(e metav1.ManagedFieldsEntry) bool {
+		return e.Manager == manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
+	})
+}
+
+// OwnedBy hashes the fields that the writers hold, in the same way. What one of
+// them wrote client-side and another one changed since is not his any more.
+func OwnedBy(obj *unstructured.Unstructured, writer Writer) Hash {
+	h, found := fnv.New128a(), false
 	for _, entry := range obj.GetManagedFields() {
-		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" {
+		if !writer(entry) {
 			continue
 		}
-		f := parse(entry)
-		if f == nil {
-			return Hash{}
+		if f := parse(entry); f != nil {
+			f.hash(h, obj.Object)
+			found = true
 		}
-		h := fnv.New128a()
-		f.hash(h, obj.Object)
-		return sum(h)
 	}
-	return Hash{}
+	if !found {
+		return Hash{}
+	}
+	return sum(h)
 }
 
 // Content hashes everything of the object but its status and what the API

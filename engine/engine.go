@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/dag"
@@ -28,7 +29,7 @@ import (
 // View is what the engine needs of the live view.
 type View interface {
 	apply.View
-	Judge(unit types.NamespacedName, checks *health.Checks)
+	Judge(unit live.User, checks *health.Checks)
 	Follow(user live.User, keys ...kube.Key) error
 	Followers(key kube.Key) []live.User
 	Object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error)
@@ -102,6 +103,8 @@ type Engine struct {
 	sourceAlarms map[string]*alarm // by kind
 	sourceUses   *sourceUses
 	now          func() time.Time
+	// otherUnits are the kinds of units beside Kustomization.
+	otherUnits map[string]otherUnits
 }
 
 // newEngine wires an engine whose watches end with ctx.
@@ -124,6 +127,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		retries:      newRetries(),
 		sourceAlarms: map[string]*alarm{},
 		sourceUses:   newSourceUses(),
+		otherUnits:   map[string]otherUnits{},
 		now:          time.Now,
 	}
 	for _, kind := range o.Sources.Kinds {
@@ -141,12 +145,21 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 // connection starts a live view of a cluster; it ends with ctx, or when stopped.
 func (e *Engine) connection(ctx context.Context, id string, cluster *kube.Cluster) *connection {
 	ctx, stop := context.WithCancel(ctx)
-	c := &connection{id: id, cluster: cluster, stop: stop, users: map[types.NamespacedName]bool{}, as: map[string]*kube.Cluster{}}
+	c := &connection{id: id, cluster: cluster, stop: stop, users: map[live.User]bool{}, as: map[string]*kube.Cluster{}}
 	c.view = live.New(ctx, cluster, func(change live.Change) { e.changed(c, change) })
 	return c
 }
 
-// exists tells whether there is a unit of that name.
+// known tells whether there is a unit of that kind and name.
+func (e *Engine) known(unit live.User) bool {
+	if unit.Kind == kustomizev1.KustomizationKind {
+		return e.exists(unit.NamespacedName)
+	}
+	known := e.otherUnits[unit.Kind]
+	return known.exists != nil && known.exists(unit.NamespacedName)
+}
+
+// exists tells whether there is a Kustomization of that name.
 func (e *Engine) exists(name types.NamespacedName) bool {
 	u, ok := e.units.get(name)
 	if !ok {

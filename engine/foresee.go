@@ -25,7 +25,7 @@ func (e *Engine) foresee(ctx context.Context, p *pass) error {
 		return nil
 	}
 	outcomes, err := p.target.pruner.Foresee(ctx, prune.Request{
-		Unit:    p.unit.name,
+		Unit:    p.unit.user(),
 		Objects: prune.Minus(p.inventory, claims(p.plan, p.inventory)),
 		Consent: consents(p.object.Annotations, p.snapshot.Revision),
 	})

@@ -56,7 +56,7 @@ func (e *Engine) healthy(ctx context.Context, p *pass) error {
 // checks are the objects that have to be healthy: all of the unit's own with
 // spec.wait, else those in spec.healthChecks, which are followed by name.
 func (e *Engine) checks(ctx context.Context, p *pass) ([]kube.Key, error) {
-	user := live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: p.unit.name}
+	user := p.unit.user()
 	if p.object.Spec.Wait {
 		return p.unit.keys, p.target.view.Follow(user)
 	}
@@ -123,7 +123,7 @@ func (p *pass) verdict(ctx context.Context, key kube.Key) health.Verdict {
 		}
 		return p.recipe.checks.Check(obj)
 	}
-	r, known := p.target.view.Get(key)
+	r, known := p.target.view.Get(kustomizev1.KustomizationKind, key)
 	switch {
 	case !known:
 		return health.Verdict{Status: health.NotFound}

@@ -106,7 +106,7 @@ func (e *Engine) forget(r reconcile.Request) error {
 	e.wakeUnits(e.graph.Dependants(name)...)
 	e.wakeCycles(name) // one that it was part of is open now
 	inputs := live.User{Kind: inputsUser, NamespacedName: name}
-	return errors.Join(e.connections.leave(name), e.home.view.Follow(inputs))
+	return errors.Join(e.connections.leave(live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: name}), e.home.view.Follow(inputs))
 }
 
 // saveFinalizers writes the finalizers. The resource version makes sure that

@@ -150,7 +150,7 @@ func (e *Engine) finalize(ctx context.Context, p *pass) (err error) {
 	if left, err := e.reach(ctx, p); err != nil || left {
 		return err
 	}
-	if err := p.target.applier.Follow(ctx, p.unit.name, p.inventory); err != nil {
+	if err := p.target.applier.Follow(ctx, p.unit.user(), p.inventory); err != nil {
 		return fail(kustomizev1.PruneFailedReason, Retry, err)
 	}
 	if err := e.pruned(ctx, p); err != nil {

@@ -172,7 +172,7 @@ func expressions(checks []kustomizev1.CustomHealthCheck) []health.Expressions {
 // judge has the live view judge the unit's objects as its spec says. Those that
 // are in the view already are looked at once more when that changes.
 func (e *Engine) judge(ctx context.Context, p *pass) {
-	p.target.view.Judge(p.unit.name, p.recipe.checks)
+	p.target.view.Judge(p.unit.user(), p.recipe.checks)
 	if !p.unit.judgedAnew(p.object.Generation) || p.recipe.checks.Empty() {
 		return
 	}
@@ -184,7 +184,7 @@ func (e *Engine) judge(ctx context.Context, p *pass) {
 		if err != nil {
 			continue // it is on its way, or gone: the view will hear of it
 		}
-		p.target.view.Observe(obj)
+		p.target.view.Observe(kustomizev1.KustomizationKind, obj)
 	}
 }
 
@@ -217,7 +217,7 @@ func asMap(k *kustomizev1.Kustomization) map[string]any {
 // request is what a unit wants on its cluster.
 func (e *Engine) request(p *pass) apply.Request {
 	return apply.Request{
-		Unit:        p.unit.name,
+		Unit:        p.unit.user(),
 		Objects:     p.set.Objects,
 		Force:       p.object.Spec.Force,
 		Written:     p.unit.written(e.now()),

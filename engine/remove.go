@@ -83,7 +83,7 @@ func (e *Engine) pruned(ctx context.Context, p *pass) error {
 		return nil
 	}
 	outcomes, err := e.delete(ctx, p, prune.Request{
-		Unit:    p.unit.name,
+		Unit:    p.unit.user(),
 		Objects: stale,
 		Consent: consents(p.object.Annotations, p.snapshot.Revision),
 		Leave:   deleting,

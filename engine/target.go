@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -41,7 +39,7 @@ type connection struct {
 	cluster *kube.Cluster
 	view    View
 	stop    context.CancelFunc
-	users   map[types.NamespacedName]bool
+	users   map[live.User]bool
 
 	mu sync.Mutex
 	as map[string]*kube.Cluster // by user
@@ -56,7 +54,7 @@ type connections struct {
 
 // use gives a unit the connection of that id, which connect makes if need be,
 // and takes it off any other.
-func (c *connections) use(unit types.NamespacedName, id string, connect func() (*kube.Cluster, error)) (*connection, error) {
+func (c *connections) use(unit live.User, id string, connect func() (*kube.Cluster, error)) (*connection, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if at := c.byID[id]; at != nil && at.users[unit] {
@@ -75,21 +73,20 @@ func (c *connections) use(unit types.NamespacedName, id string, connect func() (
 }
 
 // leave takes a unit off its connection.
-func (c *connections) leave(unit types.NamespacedName) error {
+func (c *connections) leave(unit live.User) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.leaveLocked(unit)
 }
 
-func (c *connections) leaveLocked(unit types.NamespacedName) error {
+func (c *connections) leaveLocked(unit live.User) error {
 	var errs []error
 	for id, at := range c.byID {
 		if !at.users[unit] {
 			continue
 		}
 		delete(at.users, unit)
-		user := live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: unit}
-		errs = append(errs, at.view.Use(unit, nil), at.view.Follow(user))
+		errs = append(errs, at.view.Use(unit, nil), at.view.Follow(unit))
 		if id != "" && len(at.users) == 0 {
 			at.stop()
 			at.cluster.HTTP.CloseIdleConnections()
@@ -122,7 +119,7 @@ func (e *Engine) aim(ctx context.Context, p *pass) error {
 	if err != nil {
 		return waitFor(kustomizev1.ReconciliationFailedReason, fmt.Errorf("spec.kubeConfig: %w", err))
 	}
-	c, err := e.connections.use(p.unit.name, id, connect)
+	c, err := e.connections.use(p.unit.user(), id, connect)
 	if err != nil {
 		return fail(kustomizev1.ReconciliationFailedReason, Retry, fmt.Errorf("spec.kubeConfig: %w", err))
 	}
@@ -145,7 +142,7 @@ func (e *Engine) targetOn(c *connection, user string) (target, error) {
 	return target{
 		connection: c,
 		account:    user,
-		applier:    &apply.Applier{Cluster: cluster, View: c.view, Exists: e.exists},
+		applier:    &apply.Applier{Cluster: cluster, View: c.view, Exists: e.known},
 		pruner:     &prune.Pruner{Cluster: cluster, View: c.view, OwnNamespace: e.OwnNamespace},
 	}, nil
 }

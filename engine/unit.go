@@ -50,6 +50,11 @@ type unit struct {
 	verifyAt time.Time // when everything is looked at anew, as a safety net
 }
 
+// user is the unit as the live view knows it.
+func (u *unit) user() live.User {
+	return live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: u.name}
+}
+
 // inputs are what a plan was made from, besides the files that were read.
 type inputs struct {
 	uid        types.UID
@@ -166,7 +171,7 @@ func (u *unit) settled(view View, verifyAt time.Time) {
 	defer u.mu.Unlock()
 	u.whole, u.verifyAt = true, verifyAt
 	for key, w := range u.known {
-		if r, ok := view.Get(key); !ok || r.Owned != w.Owned || r.Owner != u.name {
+		if r, ok := view.Get(kustomizev1.KustomizationKind, key); !ok || r.Owned != w.Owned || r.Owner != u.user() {
 			u.dirty = true
 		}
 	}
@@ -181,7 +186,7 @@ func (u *unit) concerns(at *connection, c live.Change) bool {
 		return false // the labels came along with a copy
 	}
 	key := c.Record().Key
-	if w, ours := u.known[key]; ours && drifted(u.name, w, c.New) {
+	if w, ours := u.known[key]; ours && drifted(u.user(), w, c.New) {
 		u.dirty = true
 		return true
 	}
@@ -193,7 +198,7 @@ func (u *unit) concerns(at *connection, c live.Change) bool {
 	return healthChanged && (u.waitsForHealth() || !u.whole)
 }
 
-func drifted(unit types.NamespacedName, w apply.Written, now *live.Record) bool {
+func drifted(unit live.User, w apply.Written, now *live.Record) bool {
 	return now == nil || now.Owned != w.Owned || now.Owner != unit || now.Deleting
 }
 

@@ -272,7 +272,7 @@ func TestLatestIsTheNewerOfCacheAndOwnWrite(t *testing.T) {
 func TestConcerns(t *testing.T) {
 	t.Parallel()
 	record := func(change func(*live.Record)) *live.Record {
-		r := &live.Record{Key: configMap("a"), Owner: web, Owned: drift.Hash{1}, Health: health.Verdict{Status: health.Current}}
+		r := &live.Record{Key: configMap("a"), Owner: (&unit{name: web}).user(), Owned: drift.Hash{1}, Health: health.Verdict{Status: health.Current}}
 		if change != nil {
 			change(r)
 		}
@@ -291,7 +291,7 @@ func TestConcerns(t *testing.T) {
 	}{
 		{"a field that is not ours", nil, live.Change{Old: was, New: record(func(r *live.Record) { r.Content = drift.Hash{9} })}, false, false},
 		{"a field of ours", nil, live.Change{Old: was, New: record(func(r *live.Record) { r.Owned = drift.Hash{2} })}, true, true},
-		{"the owner labels", nil, live.Change{Old: was, New: record(func(r *live.Record) { r.Owner = types.NamespacedName{} })}, true, true},
+		{"the owner labels", nil, live.Change{Old: was, New: record(func(r *live.Record) { r.Owner = live.User{} })}, true, true},
 		{"deleted", nil, live.Change{Old: was}, true, true},
 		{"marked for deletion", nil, live.Change{Old: was, New: record(func(r *live.Record) { r.Deleting = true })}, true, true},
 		{"health, when nobody waits for it", nil, live.Change{Old: was, New: sick}, false, false},

@@ -95,22 +95,42 @@ func (e *Engine) wakeUsers(name sourceName) {
 // changed takes what the live view of a connection saw.
 func (e *Engine) changed(at *connection, c live.Change) {
 	r := c.Record()
-	owners := map[types.NamespacedName]bool{r.Owner: true}
+	owners := map[live.User]bool{r.Owner: true}
 	if c.Old != nil {
 		owners[c.Old.Owner] = true // the label may just have gone
 	}
 	for owner := range owners {
-		if u, ok := e.units.get(owner); ok && u.concerns(at, c) {
-			e.wakeUnits(owner)
-		}
+		e.touchedObject(owner, at, c)
 	}
 	for _, user := range at.view.Followers(r.Key) {
-		if user.Kind == kustomizev1.KustomizationKind || user.Kind == inputsUser {
+		if other := e.otherUnits[user.Kind]; other.follows != nil {
+			other.follows(user.NamespacedName)
+		} else if user.Kind == kustomizev1.KustomizationKind || user.Kind == inputsUser {
 			e.wakeUnits(user.NamespacedName)
 		} else {
 			e.wakeSource(sourceName{Kind: user.Kind, NamespacedName: user.NamespacedName})
 		}
 	}
+}
+
+// touchedObject wakes the owner of an object if the change is one for which it has to
+// be looked at.
+func (e *Engine) touchedObject(owner live.User, at *connection, c live.Change) {
+	if other := e.otherUnits[owner.Kind]; other.changed != nil {
+		other.changed(owner.NamespacedName, at, c)
+		return
+	}
+	if u, ok := e.units.get(owner.NamespacedName); ok && u.concerns(at, c) {
+		e.wakeUnits(owner.NamespacedName)
+	}
+}
+
+// otherUnits are what the engine asks a kind of units other than Kustomization.
+type otherUnits struct {
+	exists  func(types.NamespacedName) bool
+	changed func(owner types.NamespacedName, at *connection, c live.Change)
+	// follows is told that something changed which such a unit follows by name.
+	follows func(owner types.NamespacedName)
 }
 
 // definitions takes note that a CRD came, went or changed: what is served has to

@@ -8,16 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
-
-// User is who follows a named object: a unit or a source.
-type User struct {
-	Kind string
-	types.NamespacedName
-}
 
 // named is the watch of one object by name.
 type named struct {
@@ -134,13 +128,24 @@ func (n *named) set(obj *unstructured.Unstructured, resourceVersion string) {
 	}
 }
 
+// reduceNamed makes the record of an object that is followed by name, with
+// whichever owner it has.
+func reduceNamed(obj *unstructured.Unstructured) Record {
+	for _, kind := range ownerKinds {
+		if Owner(kind, obj) != (User{}) {
+			return Reduce(kind, obj)
+		}
+	}
+	return Reduce(kustomizev1.KustomizationKind, obj)
+}
+
 func between(old, obj *unstructured.Unstructured) (c Change, ok bool) {
 	if old != nil {
-		r := Reduce(old)
+		r := reduceNamed(old)
 		c.Old = &r
 	}
 	if obj != nil {
-		r := Reduce(obj)
+		r := reduceNamed(obj)
 		c.New = &r
 	}
 	if c.Old != nil && c.New != nil { // who follows it may judge its status by expressions of their own

@@ -77,7 +77,7 @@ func TestNamed(t *testing.T) {
 					t.Errorf("step %d tells %q, want %q", i, got, s.tell)
 				}
 			}
-			r, known := v.Get(n.key)
+			r, known := v.Get(units, n.key)
 			if r.ResourceVersion != c.left || known != (c.left != "") {
 				t.Errorf("the view has %q, %v, want %q", r.ResourceVersion, known, c.left)
 			}
@@ -171,11 +171,11 @@ func TestGetPrefersTheKindsOwnRecord(t *testing.T) {
 	v, k, _ := watched()
 	n := following(v, kube.KeyOf(configMap(t, "a", "", "")))
 	n.put(configMap(t, "a", "3", "x"))
-	if r, known := v.Get(n.key); !known || r.ResourceVersion != "3" {
+	if r, known := v.Get(units, n.key); !known || r.ResourceVersion != "3" {
 		t.Errorf("got %+v, %v by name", r, known)
 	}
 	k.put(configMap(t, "a", "5", "y"))
-	if r, _ := v.Get(n.key); r.ResourceVersion != "5" {
+	if r, _ := v.Get(units, n.key); r.ResourceVersion != "5" {
 		t.Errorf("got %+v, want what the kind's watch knows", r)
 	}
 }

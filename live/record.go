@@ -1,14 +1,13 @@
 // Package live knows what the cluster says now, without asking.
 //
-// For each kind that some unit uses there is one watch, selected by the owner
-// labels. Each object is reduced at once to a Record of a few hundred bytes,
+// For each kind that some unit uses there is one watch for each kind of unit,
+// selected by its owner labels. Each object is reduced at once to a Record of a few hundred bytes,
 // whatever its size. Objects that a unit waits for without owning them are
 // watched by name, for as long as it waits.
 package live
 
 import (
 	"strconv"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,7 +21,7 @@ import (
 // Record is what is kept of one object.
 type Record struct {
 	Key             kube.Key
-	Owner           types.NamespacedName // the unit that its labels name; zero without labels
+	Owner           User // the unit that its labels name; zero without labels
 	UID             types.UID
 	ResourceVersion string
 	Content         drift.Hash // all but status and bookkeeping
@@ -33,33 +32,23 @@ type Record struct {
 	Frozen          bool // its own annotations or labels forbid to reconcile it
 }
 
-// Reduce makes the record of obj.
-func Reduce(obj *unstructured.Unstructured) Record {
+// Reduce makes the record of obj as a kind of unit sees it: by the labels and the
+// field manager of that kind.
+func Reduce(kind string, obj *unstructured.Unstructured) Record {
+	o := ownerships[kind]
+	frozen := o.frozen != "" && says(obj, o.frozen, kustomizev1.DisabledValue)
 	return Record{
 		Key:             kube.KeyOf(obj),
-		Owner:           owner(obj),
+		Owner:           Owner(kind, obj),
 		UID:             obj.GetUID(),
 		ResourceVersion: obj.GetResourceVersion(),
 		Content:         drift.Content(obj),
-		Owned:           drift.Owned(obj, kustomizev1.FieldManager),
+		Owned:           o.owned(obj),
 		Health:          health.Of(obj),
 		Deleting:        obj.GetDeletionTimestamp() != nil,
-		Keep:            marked(obj, kustomizev1.PruneAnnotation) || Frozen(obj),
-		Frozen:          Frozen(obj),
+		Keep:            frozen || o.keep != "" && says(obj, o.keep, o.keepValue),
+		Frozen:          frozen,
 	}
-}
-
-func owner(obj *unstructured.Unstructured) types.NamespacedName {
-	labels := obj.GetLabels()
-	return types.NamespacedName{Namespace: labels[kustomizev1.NamespaceLabel], Name: labels[kustomizev1.NameLabel]}
-}
-
-// Frozen tells whether the object says of itself that it must not be touched.
-func Frozen(obj *unstructured.Unstructured) bool { return marked(obj, kustomizev1.ReconcileAnnotation) }
-
-// marked tells whether a label or an annotation of that name says "disabled".
-func marked(obj *unstructured.Unstructured, name string) bool {
-	return strings.EqualFold(obj.GetLabels()[name], kustomizev1.DisabledValue) || strings.EqualFold(obj.GetAnnotations()[name], kustomizev1.DisabledValue)
 }
 
 // Older tells whether resource version a came before b. Both are decimal

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/plumb-gitops/plumb/drift"
@@ -95,10 +94,10 @@ status:
 func TestReduce(t *testing.T) {
 	t.Parallel()
 	obj := parse(t, deployment)
-	got := Reduce(obj)
+	got := Reduce(units, obj)
 	want := Record{
 		Key:             kube.KeyOf(obj),
-		Owner:           types.NamespacedName{Namespace: "flux-system", Name: "apps"},
+		Owner:           appsUnit,
 		UID:             "u1",
 		ResourceVersion: "10",
 		Content:         drift.Content(obj),
@@ -132,11 +131,11 @@ func TestReduceMarks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := Reduce(parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: `+c.metadata+`}`))
+			r := Reduce(units, parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: `+c.metadata+`}`))
 			if r.Keep != c.keep || r.Frozen != c.frozen || r.Deleting != c.deleting {
 				t.Errorf("got keep %v, frozen %v, deleting %v", r.Keep, r.Frozen, r.Deleting)
 			}
-			if r.Owner != (types.NamespacedName{}) {
+			if r.Owner != (User{}) {
 				t.Errorf("it has no owner labels, but the owner %s", r.Owner)
 			}
 		})
@@ -183,7 +182,7 @@ func TestAlike(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := Reduce(parse(t, deployment))
+			a := Reduce(units, parse(t, deployment))
 			b := a
 			c.happens(&b)
 			if alike(a, b) != c.want || alike(b, a) != c.want {
@@ -197,6 +196,39 @@ func BenchmarkReduce(b *testing.B) {
 	obj := parse(b, deployment)
 	b.ReportAllocs()
 	for b.Loop() {
-		Reduce(obj)
+		Reduce(units, obj)
+	}
+}
+
+// One object may carry the labels of a Kustomization and of a HelmRelease; each
+// sees what it has itself.
+func TestEachKindOfOwnerSeesItsOwn(t *testing.T) {
+	t.Parallel()
+	obj := parse(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: a
+  namespace: shop
+  labels: {kustomize.toolkit.fluxcd.io/name: apps, kustomize.toolkit.fluxcd.io/namespace: flux-system, helm.toolkit.fluxcd.io/name: web, helm.toolkit.fluxcd.io/namespace: shop}
+  annotations: {helm.toolkit.fluxcd.io/driftDetection: disabled}
+  managedFields:
+  - {manager: kustomize-controller, operation: Apply, fieldsV1: {"f:data": {"f:a": {}}}}
+  - {manager: helm-controller, operation: Update, fieldsV1: {"f:data": {"f:b": {}}}}
+data: {a: "1", b: "1"}
+`)
+	set, release := Reduce("Kustomization", obj), Reduce("HelmRelease", obj)
+	if set.Owner != appsUnit || release.Owner.Kind != "HelmRelease" || release.Owner.String() != "shop/web" {
+		t.Errorf("owners are %v and %v", set.Owner, release.Owner)
+	}
+	if set.Frozen || !release.Frozen {
+		t.Error("the annotation is for the release alone")
+	}
+	if set.Owned == release.Owned || release.Owned == (drift.Hash{}) {
+		t.Error("what each has applied is not told apart")
+	}
+	obj.SetLabels(nil)
+	if r := Reduce("HelmRelease", obj); r.Owner != (User{}) {
+		t.Errorf("without labels it belongs to %v", r.Owner)
 	}
 }

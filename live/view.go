@@ -8,9 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
-	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
@@ -36,19 +34,26 @@ type View struct {
 	spawn   func(run func(context.Context)) (stop func())
 
 	mu    sync.Mutex
-	kinds map[schema.GroupVersionKind]*kind
+	kinds map[selection]*kind
 	named map[kube.Key]*named
 	// checks are the units' own ideas of healthy.
-	checks map[types.NamespacedName]*health.Checks
+	checks map[User]*health.Checks
+}
+
+// selection is what one watch sees: the objects of one kind that belong to units
+// of one kind.
+type selection struct {
+	owner string
+	gvk   schema.GroupVersionKind
 }
 
 // kind is the watch of one kind, with its records.
 type kind struct {
+	selection
 	view    *View
-	gvk     schema.GroupVersionKind
 	watcher *watcher
 	stop    func()
-	users   map[types.NamespacedName]bool
+	users   map[User]bool
 	records map[kube.Key]Record
 	newest  string // resource version of the last event or list
 }
@@ -59,9 +64,9 @@ func New(ctx context.Context, cluster *kube.Cluster, notify func(Change)) *View 
 	return &View{
 		cluster: cluster,
 		notify:  notify,
-		kinds:   map[schema.GroupVersionKind]*kind{},
+		kinds:   map[selection]*kind{},
 		named:   map[kube.Key]*named{},
-		checks:  map[types.NamespacedName]*health.Checks{},
+		checks:  map[User]*health.Checks{},
 		spawn: func(run func(context.Context)) func() {
 			ctx, cancel := context.WithCancel(ctx)
 			go run(ctx)
@@ -73,20 +78,20 @@ func New(ctx context.Context, cluster *kube.Cluster, notify func(Change)) *View 
 // Use says that a unit has objects of exactly these kinds. A kind that is new
 // to the view starts being watched, one that nobody uses any more stops. The
 // error names kinds that the cluster does not serve.
-func (v *View) Use(unit types.NamespacedName, gvks map[schema.GroupVersionKind]bool) error {
+func (v *View) Use(unit User, gvks map[schema.GroupVersionKind]bool) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for gvk, k := range v.kinds {
-		if gvks[gvk] || !k.users[unit] {
+	for s, k := range v.kinds {
+		if gvks[s.gvk] || !k.users[unit] {
 			continue
 		}
 		if delete(k.users, unit); len(k.users) == 0 {
 			k.stop()
-			delete(v.kinds, gvk)
+			delete(v.kinds, s)
 		}
 	}
 	for gvk := range gvks {
-		k, err := v.kindLocked(gvk)
+		k, err := v.kindLocked(selection{unit.Kind, gvk})
 		if err != nil {
 			return err
 		}
@@ -95,27 +100,28 @@ func (v *View) Use(unit types.NamespacedName, gvks map[schema.GroupVersionKind]b
 	return nil
 }
 
-func (v *View) kindLocked(gvk schema.GroupVersionKind) (*kind, error) {
-	if k, ok := v.kinds[gvk]; ok {
+func (v *View) kindLocked(s selection) (*kind, error) {
+	if k, ok := v.kinds[s]; ok {
 		return k, nil
 	}
-	m, err := v.cluster.Mapping(gvk)
+	m, err := v.cluster.Mapping(s.gvk)
 	if err != nil {
 		return nil, err
 	}
-	k := &kind{view: v, gvk: gvk, users: map[types.NamespacedName]bool{}, records: map[kube.Key]Record{}}
-	owned := metav1.ListOptions{LabelSelector: kustomizev1.NameLabel}
+	k := &kind{view: v, selection: s, users: map[User]bool{}, records: map[kube.Key]Record{}}
+	owned := metav1.ListOptions{LabelSelector: ownerships[s.owner].name}
 	k.watcher = newWatcher(v.cluster.Dynamic.Resource(m.Resource), owned, k, k.drop)
 	k.stop = v.spawn(k.watcher.run)
-	v.kinds[gvk] = k
+	v.kinds[s] = k
 	return k, nil
 }
 
-// Sync returns when the view is complete for the kind. It fails when the kind
-// is not in use, or the server refuses to list or watch it.
-func (v *View) Sync(ctx context.Context, gvk schema.GroupVersionKind) error {
+// Sync returns when the view is complete for the objects of a kind that belong
+// to units of the kind owner. It fails when that is not in use, or the server
+// refuses to list or watch it.
+func (v *View) Sync(ctx context.Context, owner string, gvk schema.GroupVersionKind) error {
 	v.mu.Lock()
-	k, ok := v.kinds[gvk]
+	k, ok := v.kinds[selection{owner, gvk}]
 	v.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("%s is not in the live view", gvk.Kind)
@@ -126,18 +132,18 @@ func (v *View) Sync(ctx context.Context, gvk schema.GroupVersionKind) error {
 	return nil
 }
 
-// Get tells what is known of an object that carries owner labels, or that
-// somebody follows by name.
-func (v *View) Get(key kube.Key) (Record, bool) {
+// Get tells what is known, as units of the kind owner see it, of an object that
+// carries their labels, or that somebody follows by name.
+func (v *View) Get(owner string, key kube.Key) (Record, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if k, ok := v.kinds[key.GVK()]; ok {
+	if k, ok := v.kinds[selection{owner, key.GVK()}]; ok {
 		if r, ok := k.records[key]; ok {
 			return r, true
 		}
 	}
 	if n, ok := v.named[key]; ok && n.object != nil {
-		return Reduce(n.object), true
+		return Reduce(owner, n.object), true
 	}
 	return Record{}, false
 }
@@ -145,7 +151,7 @@ func (v *View) Get(key kube.Key) (Record, bool) {
 // Judge says by which checks a unit's objects are to be judged from now on; nil
 // for none of its own. Of objects that are in the view already only the verdict is
 // kept: whoever has other checks than before observes them anew.
-func (v *View) Judge(unit types.NamespacedName, checks *health.Checks) {
+func (v *View) Judge(unit User, checks *health.Checks) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if checks.Empty() {
@@ -156,8 +162,8 @@ func (v *View) Judge(unit types.NamespacedName, checks *health.Checks) {
 }
 
 // reduce makes the record of an object as its unit judges it.
-func (v *View) reduce(obj *unstructured.Unstructured) Record {
-	r := Reduce(obj)
+func (v *View) reduce(owner string, obj *unstructured.Unstructured) Record {
+	r := Reduce(owner, obj)
 	v.mu.Lock()
 	checks := v.checks[r.Owner]
 	v.mu.Unlock()
@@ -167,13 +173,13 @@ func (v *View) reduce(obj *unstructured.Unstructured) Record {
 	return r
 }
 
-// Observe takes the answer to a write of our own, so that the view is never
-// behind what we did. The event that follows changes nothing then.
-func (v *View) Observe(obj *unstructured.Unstructured) Record {
+// Observe takes the answer to a write for a unit of the kind owner, so that the
+// view is never behind what we did. The event that follows changes nothing then.
+func (v *View) Observe(owner string, obj *unstructured.Unstructured) Record {
 	v.mu.Lock()
-	k, ok := v.kinds[obj.GroupVersionKind()]
+	k, ok := v.kinds[selection{owner, obj.GroupVersionKind()}]
 	v.mu.Unlock()
-	r := v.reduce(obj)
+	r := v.reduce(owner, obj)
 	if ok && !k.passed(r) {
 		k.set(r)
 	}
@@ -197,7 +203,7 @@ func (k *kind) sawLocked(resourceVersion string) {
 	}
 }
 
-// Kinds is how many kinds are watched.
+// Kinds is how many watches of kinds there are.
 func (v *View) Kinds() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -206,7 +212,7 @@ func (v *View) Kinds() int {
 
 // put implements sink.
 func (k *kind) put(obj *unstructured.Unstructured) {
-	k.set(k.view.reduce(obj))
+	k.set(k.view.reduce(k.owner, obj))
 	k.view.mu.Lock()
 	defer k.view.mu.Unlock()
 	k.sawLocked(obj.GetResourceVersion())
@@ -278,8 +284,8 @@ func (k *kind) missing(listed map[kube.Key]bool, resourceVersion string) []Recor
 func (k *kind) drop() {
 	k.view.mu.Lock()
 	k.stop()
-	if k.view.kinds[k.gvk] == k { // and not a watch that came after it
-		delete(k.view.kinds, k.gvk)
+	if k.view.kinds[k.selection] == k { // and not a watch that came after it
+		delete(k.view.kinds, k.selection)
 	}
 	k.view.mu.Unlock()
 	k.replace(nil, "")

@@ -14,6 +14,9 @@ import (
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
+// units are the kind whose view of things is tested.
+const units = "Kustomization"
+
 var (
 	configMaps = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 	apps       = types.NamespacedName{Namespace: "flux-system", Name: "apps"}
@@ -51,14 +54,14 @@ func (n *news) take() []string {
 // watched is a view without a cluster that watches ConfigMaps.
 func watched() (*View, *kind, *news) {
 	n := &news{}
-	v := &View{notify: n.tell, kinds: map[schema.GroupVersionKind]*kind{}, named: map[kube.Key]*named{}}
+	v := &View{notify: n.tell, kinds: map[selection]*kind{}, named: map[kube.Key]*named{}}
 	return v, watching(v, configMaps), n
 }
 
 func watching(v *View, gvk schema.GroupVersionKind) *kind {
-	k := &kind{view: v, gvk: gvk, users: map[types.NamespacedName]bool{apps: true}, records: map[kube.Key]Record{}, stop: func() {}}
+	k := &kind{view: v, selection: selection{units, gvk}, users: map[User]bool{appsUnit: true}, records: map[kube.Key]Record{}, stop: func() {}}
 	k.watcher = newWatcher(nil, metav1.ListOptions{}, k, k.drop)
-	v.kinds[gvk] = k
+	v.kinds[k.selection] = k
 	return k
 }
 
@@ -144,7 +147,7 @@ func TestNewsComeOutsideOfTheLock(t *testing.T) {
 	v, k, _ := watched()
 	var seen []bool
 	v.notify = func(c Change) {
-		_, known := v.Get(c.Record().Key)
+		_, known := v.Get(units, c.Record().Key)
 		seen = append(seen, known)
 	}
 	k.put(configMap(t, "a", "1", "x"))
@@ -161,7 +164,7 @@ func TestObserve(t *testing.T) {
 	t.Parallel()
 	v, k, n := watched()
 	answer := configMap(t, "a", "5", "x")
-	if got := v.Observe(answer); got != Reduce(answer) {
+	if got := v.Observe(units, answer); got != Reduce(units, answer) {
 		t.Errorf("got %+v", got)
 	}
 	n.take()
@@ -169,12 +172,12 @@ func TestObserve(t *testing.T) {
 	if got := n.take(); got != nil {
 		t.Errorf("the event of our own write tells %q", got)
 	}
-	if r, known := v.Get(kube.KeyOf(answer)); !known || r.ResourceVersion != "5" {
+	if r, known := v.Get(units, kube.KeyOf(answer)); !known || r.ResourceVersion != "5" {
 		t.Errorf("the view has %+v, %v", r, known)
 	}
 	stranger := parse(t, `{apiVersion: v1, kind: Service, metadata: {name: a, namespace: shop}}`)
-	v.Observe(stranger)
-	if _, known := v.Get(kube.KeyOf(stranger)); known || n.take() != nil {
+	v.Observe(units, stranger)
+	if _, known := v.Get(units, kube.KeyOf(stranger)); known || n.take() != nil {
 		t.Error("the view knows an object of a kind that it does not watch")
 	}
 }
@@ -191,7 +194,7 @@ func TestDropOfAKind(t *testing.T) {
 	if got := n.take(); !slices.Equal(got, []string{"a 1 to none", "b 2 to none"}) {
 		t.Errorf("got %q", got)
 	}
-	if _, known := v.Get(kube.KeyOf(configMap(t, "a", "1", "x"))); known || v.Kinds() != 0 || stopped != 1 {
+	if _, known := v.Get(units, kube.KeyOf(configMap(t, "a", "1", "x"))); known || v.Kinds() != 0 || stopped != 1 {
 		t.Errorf("known %v, %d kinds, stopped %d times", known, v.Kinds(), stopped)
 	}
 }
@@ -202,7 +205,7 @@ func TestDropLeavesASuccessor(t *testing.T) {
 	v, old, _ := watched()
 	successor := watching(v, configMaps)
 	old.drop()
-	if v.kinds[configMaps] != successor {
+	if v.kinds[selection{units, configMaps}] != successor {
 		t.Error("the successor was dropped")
 	}
 }
@@ -212,13 +215,13 @@ func TestUseStopsWhatNobodyNeeds(t *testing.T) {
 	v, k, _ := watched()
 	stopped := 0
 	k.stop = func() { stopped++ }
-	other := types.NamespacedName{Namespace: "team", Name: "other"}
+	other := otherUnit
 	for i, c := range []struct {
-		unit  types.NamespacedName
+		unit  User
 		uses  bool
 		kinds int
 	}{
-		{apps, true, 1}, {other, true, 1}, {apps, false, 1}, {apps, false, 1}, {other, false, 0}, {other, false, 0},
+		{appsUnit, true, 1}, {other, true, 1}, {appsUnit, false, 1}, {appsUnit, false, 1}, {other, false, 0}, {other, false, 0},
 	} {
 		kinds := map[schema.GroupVersionKind]bool{}
 		if c.uses {
@@ -236,13 +239,13 @@ func TestUseStopsWhatNobodyNeeds(t *testing.T) {
 func TestSync(t *testing.T) {
 	t.Parallel()
 	v, k, _ := watched()
-	if err := v.Sync(t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Secret"}); err == nil || err.Error() != "Secret is not in the live view" {
+	if err := v.Sync(t.Context(), units, schema.GroupVersionKind{Version: "v1", Kind: "Secret"}); err == nil || err.Error() != "Secret is not in the live view" {
 		t.Errorf("got %v", err)
 	}
 	if err := k.watcher.Replace(nil, "1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Sync(t.Context(), configMaps); err != nil {
+	if err := v.Sync(t.Context(), units, configMaps); err != nil {
 		t.Errorf("got %v after the first list", err)
 	}
 }
@@ -259,9 +262,9 @@ func TestViewIsSafeForConcurrentUse(t *testing.T) {
 				case 0:
 					k.put(obj)
 				case 1:
-					v.Observe(obj)
+					v.Observe(units, obj)
 				case 2:
-					v.Get(kube.KeyOf(obj))
+					v.Get(units, kube.KeyOf(obj))
 				default:
 					k.replace([]*unstructured.Unstructured{obj}, fmt.Sprint(rv))
 				}

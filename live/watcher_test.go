@@ -150,7 +150,7 @@ func TestWaitSaysWhatItWaitedFor(t *testing.T) {
 	v, _, _ := watched()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := v.Sync(ended, configMaps); err == nil || err.Error() != "watch ConfigMap: waiting for the first list: context canceled" {
+	if err := v.Sync(ended, units, configMaps); err == nil || err.Error() != "watch ConfigMap: waiting for the first list: context canceled" {
 		t.Errorf("got %v", err)
 	}
 	v, n, _ := followed(t)

@@ -26,7 +26,7 @@ const attempts = 5
 
 // View is what pruning needs of the live view.
 type View interface {
-	Get(kube.Key) (live.Record, bool)
+	Get(owner string, key kube.Key) (live.Record, bool)
 }
 
 // Pruner deletes on one cluster.
@@ -82,7 +82,7 @@ func (p *Pruner) Foresee(ctx context.Context, r Request) ([]Outcome, error) {
 	outcomes := make([]Outcome, 0, len(r.Objects))
 	for _, key := range r.Objects {
 		c := candidate{key: key}
-		c.record, c.known = p.View.Get(key)
+		c.record, c.known = p.View.Get(r.Unit.Kind, key)
 		out, err := p.decide(ctx, r, c)
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func (p *Pruner) stage(ctx context.Context, r Request, keys []kube.Key) ([]Outco
 
 func (p *Pruner) one(ctx context.Context, r Request, key kube.Key) (Outcome, error) {
 	c := candidate{key: key}
-	c.record, c.known = p.View.Get(key)
+	c.record, c.known = p.View.Get(r.Unit.Kind, key)
 	for range attempts {
 		out, err := p.decide(ctx, r, c)
 		if err != nil || out.Verdict != Delete {
@@ -127,7 +127,7 @@ func (p *Pruner) one(ctx context.Context, r Request, key kube.Key) (Outcome, err
 		gone, err := p.delete(ctx, c)
 		switch {
 		case apierrors.IsConflict(err): // it changed since we looked
-			if c, err = p.look(ctx, key); err != nil {
+			if c, err = p.look(ctx, r, key); err != nil {
 				return Outcome{}, err
 			}
 		case err != nil:
@@ -179,7 +179,7 @@ func (p *Pruner) decide(ctx context.Context, r Request, c candidate) (Outcome, e
 }
 
 // look reads the object itself, for when the live view is behind.
-func (p *Pruner) look(ctx context.Context, key kube.Key) (candidate, error) {
+func (p *Pruner) look(ctx context.Context, r Request, key kube.Key) (candidate, error) {
 	obj, err := p.get(ctx, key)
 	if apierrors.IsNotFound(err) {
 		return candidate{key: key}, nil
@@ -187,6 +187,6 @@ func (p *Pruner) look(ctx context.Context, key kube.Key) (candidate, error) {
 	if err != nil {
 		return candidate{}, fmt.Errorf("%s: look before pruning: %w", key, err)
 	}
-	record := live.Reduce(obj)
+	record := live.Reduce(r.Unit.Kind, obj)
 	return candidate{key: key, record: record, known: record.Owner.Name != ""}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumb-gitops/plumb/live"
 )
@@ -42,7 +41,7 @@ func FuzzDecide(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		owners := []types.NamespacedName{unit, {Namespace: "flux-system", Name: "other"}, {Namespace: "team", Name: "apps"}, {}}
+		owners := []live.User{unit, owner("flux-system", "other"), owner("team", "apps"), {}}
 		record := live.Record{Owner: owners[r.IntN(len(owners))], Keep: r.IntN(2) == 0, Deleting: r.IntN(2) == 0}
 		request := Request{Unit: unit, Consent: r.IntN(2) == 0, Leave: r.IntN(2) == 0}
 		c := candidate{key: key("shop", "a", "", "v1", "ConfigMap"), record: record, known: true}

@@ -6,7 +6,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
@@ -52,7 +51,7 @@ func (p *Pruner) vetoes() []veto {
 
 // unlabelled: an object outside of the live view is gone, or lost our labels
 // and with them our claim to it.
-func (p *Pruner) unlabelled(ctx context.Context, _ Request, c candidate) (Verdict, string, error) {
+func (p *Pruner) unlabelled(ctx context.Context, r Request, c candidate) (Verdict, string, error) {
 	if c.known {
 		return "", "", nil
 	}
@@ -63,7 +62,7 @@ func (p *Pruner) unlabelled(ctx context.Context, _ Request, c candidate) (Verdic
 	case err != nil:
 		return "", "", fmt.Errorf("%s: look before pruning: %w", c.key, err)
 	}
-	return Forget, "it does not carry the labels of this Kustomization", nil
+	return Forget, "it does not carry the labels of this " + r.Unit.Kind, nil
 }
 
 // adopted: another unit put its labels on the object.
@@ -71,7 +70,7 @@ func adopted(_ context.Context, r Request, c candidate) (Verdict, string, error)
 	if c.record.Owner == r.Unit {
 		return "", "", nil
 	}
-	return Forget, "it is managed by Kustomization " + c.record.Owner.String(), nil
+	return Forget, "it is managed by " + c.record.Owner.Kind + " " + c.record.Owner.String(), nil
 }
 
 // disabled: the object says of itself that it must not be pruned.
@@ -115,7 +114,7 @@ func (p *Pruner) inUse(ctx context.Context, r Request, c candidate) (Verdict, st
 
 // Request is what a unit wants pruned.
 type Request struct {
-	Unit types.NamespacedName
+	Unit live.User
 	// Objects have to go.
 	Objects []kube.Key
 	// Consent lets Namespaces, CRDs and claims go with all that they hold.

@@ -7,17 +7,18 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 )
 
-var unit = types.NamespacedName{Namespace: "flux-system", Name: "apps"}
+var unit = live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: types.NamespacedName{Namespace: "flux-system", Name: "apps"}}
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	settings := key("shop", "settings", "", "v1", "ConfigMap")
 	own := key("", "plumb-system", "", "v1", "Namespace")
-	elsewhere := func(r *live.Record) { r.Owner = types.NamespacedName{Namespace: "team", Name: "other"} }
+	elsewhere := func(r *live.Record) { r.Owner = owner("team", "other") }
 	kept := func(r *live.Record) { r.Keep = true }
 	deleting := func(r *live.Record) { r.Deleting = true }
 	for name, c := range map[string]struct {
@@ -101,4 +102,8 @@ func TestAutomatic(t *testing.T) {
 			}
 		})
 	}
+}
+
+func owner(namespace, name string) live.User {
+	return live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
