@@ -79,13 +79,14 @@ func (e *Engine) release(ctx context.Context, obj fetch.Object) error {
 }
 
 // restore puts the last good snapshot back into use after a restart, from disk
-// and without the network.
+// and without the network. What a changed spec means has to be fetched, unless nobody
+// is to look.
 func (e sources) restore(ctx context.Context, name sourceName, obj fetch.Object) {
 	if _, ok := e.snapshots.get(name); ok {
 		return
 	}
 	snapshot := source.Snapshot{}
-	if obj.GetArtifact() != nil && obj.GetObservedGeneration() == obj.GetGeneration() {
+	if obj.GetArtifact() != nil && (obj.GetObservedGeneration() == obj.GetGeneration() || obj.IsSuspended()) {
 		if s, err := e.kind.Open(ctx, e.sourceReader(name), obj); err == nil {
 			snapshot = s
 		}
@@ -157,7 +158,8 @@ func (e *Engine) saveSource(ctx context.Context, was, obj fetch.Object) error {
 	if err != nil || patch == nil {
 		return err
 	}
-	return e.client.Status().Patch(ctx, was, client.RawPatch(mergePatch, patch))
+	answer, _ := was.DeepCopyObject().(client.Object) // was stays what it was, for the event
+	return e.client.Status().Patch(ctx, answer, client.RawPatch(mergePatch, patch))
 }
 
 // sourceOutcome turns the end of a fetch into words.

@@ -27,7 +27,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			s := &script{World: scenario.New(env.T().(testing.TB)), repos: map[string]*scenario.Repo{}}
+			s := &script{World: scenario.New(env.T().(testing.TB)), repos: map[string]*scenario.Repo{}, buckets: map[string]placed{}}
+			s.vars = []string{"$NS", s.NS, "$GIT_URL", s.Git.URL}
 			env.Values[key] = s
 			env.Setenv("NS", s.NS)
 			env.Setenv("GIT_URL", s.Git.URL)
@@ -55,6 +56,8 @@ func TestScripts(t *testing.T) {
 			"quiet":   command(1, (*script).quiet),
 			"handled": command(2, (*script).handled),
 			"gitdown": command(1, (*script).gitDown),
+			"bucket":  command(3, (*script).bucket),
+			"upload":  command(2, (*script).upload),
 		},
 	})
 }
@@ -66,9 +69,11 @@ var key contextKey
 // script is one running script.
 type script struct {
 	*scenario.World
-	ts    *testscript.TestScript
-	repos map[string]*scenario.Repo
-	mark  scenario.Mark
+	ts      *testscript.TestScript
+	repos   map[string]*scenario.Repo
+	buckets map[string]placed
+	vars    []string // what is replaced in manifests: name, value, ...
+	mark    scenario.Mark
 }
 
 // command is a command of scripts with at least so many arguments. It cannot be
@@ -139,7 +144,7 @@ func (s *script) apply(args []string) {
 	}
 	for _, file := range args {
 		text := s.ts.ReadFile(file)
-		err := s.TryApply(strings.NewReplacer("$NS", s.NS, "$GIT_URL", s.Git.URL).Replace(text))
+		err := s.TryApply(s.filled(text))
 		switch {
 		case refusal == "":
 			s.ts.Check(err)
@@ -169,7 +174,7 @@ func (s *script) once(args []string) {
 		if arg == "-f" && !strings.Contains(args[i+1], "missing") {
 			args[i+1] = s.ts.MkAbs(args[i+1])
 			text := s.ts.ReadFile(args[i+1])
-			s.ts.Check(os.WriteFile(args[i+1], []byte(strings.NewReplacer("$NS", s.NS, "$GIT_URL", s.Git.URL).Replace(text)), 0o600))
+			s.ts.Check(os.WriteFile(args[i+1], []byte(s.filled(text)), 0o600))
 		}
 	}
 	out, errOut, code := s.Once(args[1:]...)
