@@ -12,3 +12,5 @@ bin/devcluster up --dir "$dir"
 # What is measured is the product itself, without crash points.
 PLUMB_TEST_BINARY="$PWD/bin/plumb" KUBECONFIG_TEST="$dir/kubeconfig" go test -tags bench -count=1 -timeout 60m -v ./bench
 go test -run '^$' -bench . -benchmem ./build ./drift ./live
+sh scripts/servers.sh
+go test -run '^$' -bench . -benchtime 5x ./source/bucket

@@ -1,7 +1,6 @@
 package testbucket
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sync/errgroup"
 )
 
 // quiet is where servers log that clients broke off, which tests make them do.
@@ -80,10 +80,15 @@ func (s *S3) Public(tb testing.TB, bucket string) {
 // Put puts objects into a bucket: key -> content.
 func (s *S3) Put(tb testing.TB, bucket string, objects map[string]string) {
 	tb.Helper()
+	group, ctx := errgroup.WithContext(tb.Context())
+	group.SetLimit(16)
 	for key, content := range objects {
-		_, err := s.client.PutObject(tb.Context(), bucket, key, bytes.NewReader([]byte(content)), int64(len(content)), minio.PutObjectOptions{})
-		check(tb, err)
+		group.Go(func() error {
+			_, err := s.client.PutObject(ctx, bucket, key, strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{})
+			return err
+		})
 	}
+	check(tb, group.Wait())
 }
 
 // Remove removes an object.
