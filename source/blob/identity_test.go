@@ -16,6 +16,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -89,7 +91,7 @@ func (e *entra) answer(w http.ResponseWriter, r *http.Request) {
 func known(r *http.Request) bool {
 	f := r.Form
 	if r.URL.Path == "/metadata/identity/oauth2/token" {
-		return r.Header.Get("Metadata") == "true" && (f.Get("client_id") == "reader" || f.Get("msi_res_id")+f.Get("mi_res_id") == "/subscriptions/1/reader")
+		return r.Header.Get("Metadata") == "true" && (strings.HasPrefix(f.Get("client_id"), "reader") || strings.HasPrefix(f.Get("msi_res_id")+f.Get("mi_res_id"), "/subscriptions/1/reader"))
 	}
 	return f.Get("client_id") == "reader" && f.Get("scope") == "https://storage.azure.com/.default openid offline_access profile" &&
 		(f.Get("client_secret") == "planted-secret" || f.Get("client_assertion") == "ours for api://AzureADTokenExchange" || strings.Count(f.Get("client_assertion"), ".") == 2)
@@ -176,6 +178,7 @@ func TestIdentities(t *testing.T) {
 	name := server.Container(t, false)
 	server.Put(t, name, map[string]string{"a.yaml": "a: 1\n"})
 	pair := string(certificate(t))
+	own := rand.Text() // tokens of managed identities are shared in the process
 	workload := map[string]string{"azure.workload.identity/client-id": "reader", "azure.workload.identity/tenant-id": "tenant"}
 	for label, c := range map[string]struct {
 		data    map[string][]byte
@@ -187,8 +190,8 @@ func TestIdentities(t *testing.T) {
 		"with another secret":                  {secret("tenantId", "tenant", "clientId", "reader", "clientSecret", "planted-wrong"), nil, nil, "Azure gives no token for the identity (AADSTS7000215): check"},
 		"service principal with a certificate": {secret("tenantId", "tenant", "clientId", "reader", "clientCertificate", pair), nil, func(t *testing.T, f url.Values) bool { t.Helper(); return chain(t, f) == 0 }, ""},
 		"and with its chain":                   {secret("tenantId", "tenant", "clientId", "reader", "clientCertificate", pair, "clientCertificateSendChain", "true"), nil, func(t *testing.T, f url.Values) bool { t.Helper(); return chain(t, f) > 0 }, ""},
-		"managed identity":                     {secret("clientId", "reader"), nil, func(_ *testing.T, f url.Values) bool { return f.Get("resource") == "https://storage.azure.com" }, ""},
-		"managed identity by its resource":     {secret("resourceId", "/subscriptions/1/reader"), nil, nil, ""},
+		"managed identity":                     {secret("clientId", "reader"+own), nil, func(_ *testing.T, f url.Values) bool { return f.Get("resource") == "https://storage.azure.com" }, ""},
+		"managed identity by its resource":     {secret("resourceId", "/subscriptions/1/reader"+own), nil, nil, ""},
 		"another managed identity":             {secret("clientId", "nobody"), nil, nil, "Azure gives no token"},
 		"workload identity":                    {nil, account(workload), nil, ""},
 		"an account that is no identity":       {nil, account(nil), nil, "ServiceAccount/apps/reader lacks the annotations azure.workload.identity/client-id and"},
@@ -236,6 +239,34 @@ func TestNoIdentity(t *testing.T) {
 	s.Container = private
 	if _, err := fetch(t, s); !isNotFound(err) && !isAuth(err) || !strings.Contains(err.Error(), "credentials") {
 		t.Errorf("a private container: %v", err)
+	}
+}
+
+// The identity of the kubelet, which the node's own file names.
+func TestKubeletIdentity(t *testing.T) {
+	t.Parallel()
+	server := testbucket.StartBlob(t, testbucket.Options{TLS: true})
+	s := specOf(server, server.Container(t, false))
+	server.Put(t, s.Container, map[string]string{"a.yaml": "a: 1\n"})
+	login := startEntra(t)
+	s.Auth, s.Identity = blob.Auth{}, login.options()
+	s.Identity.KubeletFile = filepath.Join(t.TempDir(), "azure.json")
+	own := "reader" + rand.Text()
+	node := `{"cloud":"AzurePublicCloud","useManagedIdentityExtension":true,"userAssignedIdentityID":%q,"aadClientSecret":"planted"}`
+	if err := os.WriteFile(s.Identity.KubeletFile, fmt.Appendf(nil, node, own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, s)
+	if len(login.forms) != 1 || login.forms[0].Get("client_id") != own {
+		t.Errorf("the machine was asked for %v", login.forms)
+	}
+	// Without the file the machine is asked for the one that it has: here, for none.
+	s.Identity.KubeletFile, login.forms = filepath.Join(t.TempDir(), "absent"), nil
+	if _, err := fetch(t, s); err == nil {
+		t.Error("nobody gets in")
+	}
+	if len(login.forms) == 0 || login.forms[0].Has("client_id") {
+		t.Errorf("the machine was asked for %v", login.forms)
 	}
 }
 

@@ -2,7 +2,9 @@ package cloud
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
 	"regexp"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -78,6 +80,23 @@ func (id AzureIdentity) Credential(o Options) (azcore.TokenCredential, error) {
 		managed.ID = azidentity.ResourceID(id.ResourceID)
 	}
 	return azidentity.NewManagedIdentityCredential(&managed)
+}
+
+// KubeletIdentityVariable is the environment variable that makes the machine's
+// identity at Azure that of the kubelet, and no other. Its value is the file with
+// which the node tells who that is: /etc/kubernetes/azure.json.
+const KubeletIdentityVariable = "PLUMB_KUBELET_IDENTITY"
+
+// kubelet is the identity of the kubelet, as AKS notes it on each node. Where the
+// file is not to be read the machine is asked for the only one that it has.
+func kubelet(file string) AzureIdentity {
+	var node struct {
+		ClientID string `json:"userAssignedIdentityID"`
+	}
+	if content, err := os.ReadFile(file); err != nil || json.Unmarshal(content, &node) != nil {
+		return AzureIdentity{}
+	}
+	return AzureIdentity{ClientID: node.ClientID}
 }
 
 // azureCode is how Microsoft Entra ID numbers its errors.

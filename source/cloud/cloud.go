@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -54,6 +55,7 @@ type Options struct {
 	HTTP           *http.Client
 	AzureAuthority string
 	AWSEndpoint    string
+	KubeletFile    string // instead of that of KubeletIdentityVariable
 	GCPTokenURL    string
 }
 
@@ -67,6 +69,9 @@ func (o Options) client() *http.Client {
 // AzureCredential is a credential for Microsoft Entra ID.
 func AzureCredential(o Options) (azcore.TokenCredential, error) {
 	options := o.azureClient()
+	if file := cmp.Or(o.KubeletFile, os.Getenv(KubeletIdentityVariable)); file != "" && o.ServiceAccount == nil {
+		return kubelet(file).Credential(o)
+	}
 	if o.ServiceAccount == nil {
 		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
 	}
