@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 // bucket is a bucket of a script.
 type bucket interface {
 	Publish(tb testing.TB, name string, objects map[string]string)
+	Before(hook func(http.ResponseWriter, *http.Request) bool)
 }
 
 // placed is a bucket with its name on the server.
@@ -66,6 +68,19 @@ func (s *script) upload(args []string) {
 	}))
 	to := s.buckets[args[0]]
 	to.Publish(s.TB(), to.name, objects)
+}
+
+// stall NAME true|false: makes the server of a bucket not answer any more, or work
+// again.
+func (s *script) stall(args []string) {
+	if args[1] != "true" {
+		s.buckets[args[0]].Before(nil)
+		return
+	}
+	s.buckets[args[0]].Before(func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return false
+	})
 }
 
 // set sets a variable, for the script and for the manifests that it applies.

@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"gitdown": command(1, (*script).gitDown),
 			"bucket":  command(3, (*script).bucket),
 			"upload":  command(2, (*script).upload),
+			"stall":   command(2, (*script).stall),
 		},
 	})
 }
