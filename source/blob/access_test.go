@@ -3,6 +3,8 @@ package blob_test
 import (
 	"errors"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -143,6 +145,10 @@ func TestFolders(t *testing.T) {
 func TestAuthFromSecret(t *testing.T) {
 	t.Parallel()
 	pair := string(certificate(t))
+	packed, err := os.ReadFile(filepath.Join("testdata", "reader.pfx"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for label, c := range map[string]struct {
 		data map[string][]byte
 		text string // of the error, "" for none
@@ -156,6 +162,7 @@ func TestAuthFromSecret(t *testing.T) {
 		"a secret without tenant":    {secret("clientId", "c", "clientSecret", "planted"), "tenantId and clientId"},
 		"a tenant without secret":    {secret("tenantId", "t", "clientId", "c"), "clientSecret or clientCertificate"},
 		"no certificate":             {secret("tenantId", "t", "clientId", "c", "clientCertificate", "planted"), "clientCertificate is no certificate"},
+		"another password":           {secret("tenantId", "t", "clientId", "c", "clientCertificate", string(packed), "clientCertificatePassword", "planted-wrong"), "or clientCertificatePassword is another"},
 		"a certificate without name": {secret("clientCertificate", pair), "tenantId and clientId"},
 	} {
 		_, err := blob.AuthFromSecret(c.data)

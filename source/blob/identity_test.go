@@ -178,6 +178,11 @@ func TestIdentities(t *testing.T) {
 	name := server.Container(t, false)
 	server.Put(t, name, map[string]string{"a.yaml": "a: 1\n"})
 	pair := string(certificate(t))
+	// As openssl makes one: a key, its certificate, and a password.
+	packed, err := os.ReadFile(filepath.Join("testdata", "reader.pfx"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	own := rand.Text() // tokens of managed identities are shared in the process
 	workload := map[string]string{"azure.workload.identity/client-id": "reader", "azure.workload.identity/tenant-id": "tenant"}
 	for label, c := range map[string]struct {
@@ -190,6 +195,7 @@ func TestIdentities(t *testing.T) {
 		"with another secret":                  {secret("tenantId", "tenant", "clientId", "reader", "clientSecret", "planted-wrong"), nil, nil, "Azure gives no token for the identity (AADSTS7000215): check"},
 		"service principal with a certificate": {secret("tenantId", "tenant", "clientId", "reader", "clientCertificate", pair), nil, func(t *testing.T, f url.Values) bool { t.Helper(); return chain(t, f) == 0 }, ""},
 		"and with its chain":                   {secret("tenantId", "tenant", "clientId", "reader", "clientCertificate", pair, "clientCertificateSendChain", "true"), nil, func(t *testing.T, f url.Values) bool { t.Helper(); return chain(t, f) > 0 }, ""},
+		"a certificate with a password":        {secret("tenantId", "tenant", "clientId", "reader", "clientCertificate", string(packed), "clientCertificatePassword", "planted-password"), nil, nil, ""},
 		"managed identity":                     {secret("clientId", "reader"+own), nil, func(_ *testing.T, f url.Values) bool { return f.Get("resource") == "https://storage.azure.com" }, ""},
 		"managed identity by its resource":     {secret("resourceId", "/subscriptions/1/reader"+own), nil, nil, ""},
 		"another managed identity":             {secret("clientId", "nobody"), nil, nil, "Azure gives no token"},
