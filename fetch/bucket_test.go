@@ -180,7 +180,7 @@ func TestFieldsOfABucket(t *testing.T) {
 		}), 0, sourcev1.AuthenticationFailedReason, "ServiceAccount/apps/plain lacks the annotations eks.amazonaws.com/role-arn"},
 		"serviceAccountName, gcp": {plain(func(s *sourcev1.BucketSpec) {
 			s.Provider, s.SecretRef, s.ServiceAccountName = sourcev1.ProviderGCP, nil, "plain"
-		}), 0, sourcev1.AuthenticationFailedReason, "Google Cloud gives no token"},
+		}), 0, sourcev1.URLInvalidReason, "a token is not sent over plain HTTP"},
 		"absent serviceAccountName": {plain(func(s *sourcev1.BucketSpec) {
 			s.Provider, s.SecretRef, s.ServiceAccountName = sourcev1.ProviderAWS, nil, "absent"
 		}), 0, sourcev1.AuthenticationFailedReason, "spec.serviceAccountName: ServiceAccount/apps/absent not found"},

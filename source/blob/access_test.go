@@ -2,6 +2,8 @@ package blob_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -114,6 +116,22 @@ func TestAccess(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.text)
 			}
 		})
+	}
+}
+
+// A proxy that refuses us is told from a server, and the address with its token stays
+// out of the error.
+func TestProxyThatRefuses(t *testing.T) {
+	t.Parallel()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "who are you", http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+	server := testbucket.StartBlob(t, testbucket.Options{TLS: true})
+	s := specOf(server, server.Container(t, false))
+	s.Auth, s.Transport.Proxy = blob.Auth{SAS: server.SAS(t, s.Container)}, &transport.Proxy{Address: proxy.URL, Username: "u", Password: "planted"}
+	if _, err := fetch(t, s); !isAuth(err) || err.Error() != s.Endpoint+"/"+s.Container+": the proxy asks for other credentials: check spec.proxySecretRef" {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -71,7 +71,7 @@ type tokens struct {
 }
 
 // errClear says that a token would be sent in the clear.
-var errClear = errors.New("a token is not sent over plain HTTP: write https:// in spec.endpoint")
+var errClear = &source.InvalidError{Err: errors.New("a token is not sent over plain HTTP: write https:// in spec.endpoint")}
 
 // Do implements policy.Policy.
 func (t *tokens) Do(r *policy.Request) (*http.Response, error) {
@@ -117,12 +117,11 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 // the machine.
 func (s Spec) credential(ctx context.Context) (azcore.TokenCredential, error) {
 	who := s.Identity
-	if who.HTTP == nil && s.Transport.Proxy != nil {
-		t, err := transport.New(transport.Options{Proxy: s.Transport.Proxy})
-		if err != nil {
+	if who.HTTP == nil {
+		var err error
+		if who.HTTP, err = objects.Login(s.Transport.Proxy); err != nil {
 			return nil, err
 		}
-		who.HTTP = &http.Client{Transport: t}
 	}
 	if s.Auth.Identity != nil {
 		found, err := s.Auth.Identity.Credential(who)

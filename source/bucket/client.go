@@ -84,7 +84,7 @@ func newSession(s Spec) (*session, error) {
 		return nil, err
 	}
 	client, err := minio.NewCore(s.Endpoint, &minio.Options{
-		Creds: keys, Secure: !s.Insecure, Transport: through, Region: s.Region,
+		Creds: keys, Secure: !s.Insecure, Transport: through, Region: s.region(),
 		MaxRetries: 1, // who calls tries again, at a time of its choice
 	})
 	if err != nil {

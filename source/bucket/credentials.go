@@ -1,9 +1,11 @@
 package bucket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/cloud"
+	"github.com/plumb-gitops/plumb/source/objects"
 	"github.com/plumb-gitops/plumb/source/transport"
 )
 
@@ -32,7 +35,8 @@ func (s Spec) credentials(t *http.Transport) (http.RoundTripper, *credentials.Cr
 		service, err := s.STS.ldap()
 		return through, service, err
 	case s.Provider == GCP:
-		return &bearer{inner: t, host: s.Endpoint, key: s.Keys.Google, who: who}, public, nil
+		at := url.URL{Host: s.Endpoint}
+		return &bearer{inner: t, host: at.Hostname(), key: s.Keys.Google, who: who}, public, nil
 	case s.Provider == AWS:
 		if s.STS != nil {
 			who.AWSEndpoint = s.STS.Endpoint
@@ -42,18 +46,13 @@ func (s Spec) credentials(t *http.Transport) (http.RoundTripper, *credentials.Cr
 	return through, public, nil
 }
 
-// login is how a cloud's login is reached: by the proxy of the bucket, but with the
-// system's authorities.
-func (s Spec) login() (cloud.Options, error) {
-	who := s.Identity
-	if who.Region == "" {
-		who.Region = s.Region
+// login is whom a cloud's provider is asked about, and how.
+func (s Spec) login() (who cloud.Options, err error) {
+	who = s.Identity
+	who.Region = cmp.Or(who.Region, s.Region)
+	if who.HTTP == nil {
+		who.HTTP, err = objects.Login(s.Transport.Proxy)
 	}
-	if who.HTTP != nil || s.Transport.Proxy == nil {
-		return who, nil
-	}
-	t, err := transport.New(transport.Options{Proxy: s.Transport.Proxy})
-	who.HTTP = &http.Client{Transport: t}
 	return who, err
 }
 
@@ -138,10 +137,16 @@ type bearer struct {
 	token *oauth2.Token
 }
 
+// errClear says that a token would be sent in the clear.
+var errClear = &source.InvalidError{Err: errors.New("a token is not sent over plain HTTP: do without spec.insecure")}
+
 // RoundTrip implements http.RoundTripper.
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return nil, errClear
+	}
 	// In the style of virtual hosts the bucket's name stands before the endpoint.
-	if r.URL.Host != b.host && !strings.HasSuffix(r.URL.Host, "."+b.host) {
+	if host := r.URL.Hostname(); host != b.host && !strings.HasSuffix(host, "."+b.host) {
 		return b.inner.RoundTrip(r)
 	}
 	token, err := b.get(r.Context())

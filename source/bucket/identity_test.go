@@ -160,6 +160,11 @@ func TestIdentityOfGoogle(t *testing.T) {
 	if _, err := fetch(t, workload); !isAuth(err) || !strings.Contains(err.Error(), "Google Cloud gives no token") {
 		t.Errorf("another pool: %v", err)
 	}
+	readable := keyed
+	readable.Insecure = true
+	if _, err := fetch(t, readable); !isInvalid(err) || !strings.Contains(err.Error(), "a token is not sent over plain HTTP") {
+		t.Errorf("over plain HTTP: %v", err)
+	}
 	plain := s
 	plain.Provider = bucket.Generic
 	if _, err := fetch(t, plain); !isAuth(err) {

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -93,6 +94,15 @@ func (s Spec) scheme() string {
 		return "http"
 	}
 	return "https"
+}
+
+// region is what requests are signed for, "" to ask the server. Those with a token are
+// not signed, and who may read a bucket of Google's may not ask where it is.
+func (s Spec) region() string {
+	if s.Provider == GCP {
+		return cmp.Or(s.Region, "auto")
+	}
+	return s.Region
 }
 
 // valid tells what in a spec cannot be meant.

@@ -5,7 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"sync"
+
+	"github.com/plumb-gitops/plumb/source/transport"
 )
 
 // mostSessions bounds how many are kept.
@@ -65,4 +68,28 @@ func Identity(parts ...any) string {
 func Tuned(t *http.Transport) *http.Transport {
 	t.MaxIdleConnsPerHost, t.DisableCompression = downloads, true
 	return t
+}
+
+// machine is where the services of clouds give a machine its identity. It is on no
+// network that a proxy reaches.
+const machine = "169.254.169.254"
+
+// Login is a client for the logins of clouds: through the proxy of the bucket, but
+// with the system's authorities. Without a proxy it is nil, the default.
+func Login(p *transport.Proxy) (*http.Client, error) {
+	if p == nil {
+		return nil, nil
+	}
+	t, err := transport.New(transport.Options{Proxy: p})
+	if err != nil {
+		return nil, err
+	}
+	through := t.Proxy
+	t.Proxy = func(r *http.Request) (*url.URL, error) {
+		if r.URL.Hostname() == machine {
+			return nil, nil
+		}
+		return through(r)
+	}
+	return &http.Client{Transport: t}, nil
 }

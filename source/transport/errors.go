@@ -23,7 +23,7 @@ func Classified(ctx context.Context, address string, err error) error {
 	var op *net.OpError
 	switch {
 	case IsTyped(err):
-		return leading(address, err)
+		return leading(address, bare(err))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s: no answer within spec.timeout: %w", address, ctx.Err())
 	case ctx.Err() != nil:
@@ -37,6 +37,14 @@ func Classified(ctx context.Context, address string, err error) error {
 		return fmt.Errorf("%s: %s", address, text)
 	}
 	return leading(address, err)
+}
+
+// bare is an error of ours without the request's address, whose query may be secret.
+func bare(err error) error {
+	if at := (*url.Error)(nil); errors.As(err, &at) && IsTyped(at.Err) {
+		return at.Err
+	}
+	return err
 }
 
 // leading puts the address before an error that has it not yet.
