@@ -5,13 +5,16 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -123,8 +126,12 @@ func changes(b *bench) {
 	if len(got) != 40 {
 		b.Errorf("the first fetch downloads %d objects: %q", len(got), got)
 	}
+	before := written(b, b.want.Dir)
 	if _, got := b.fetched(one.Revision); len(got) != 0 {
 		b.Errorf("nothing changed, and %q are downloaded", got)
+	}
+	if diff := cmp.Diff(before, written(b, b.want.Dir)); diff != "" {
+		b.Errorf("nothing changed, and files are written:\n%s", diff)
 	}
 	if _, got := b.fetched(""); len(got) != 0 {
 		b.Errorf("the store has all, and %q are downloaded", got)
@@ -143,6 +150,23 @@ func changes(b *bench) {
 		b.Errorf("one object was removed, and %q are downloaded for %s", got, three.Revision)
 	}
 	b.holds(three, all)
+}
+
+// written are the files in a folder, with the time at which each was written.
+func written(tb testing.TB, dir string) map[string]time.Time {
+	tb.Helper()
+	files := map[string]time.Time{}
+	check(tb, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			files[name] = info.ModTime()
+		}
+		return err
+	}))
+	return files
 }
 
 func revisions(b *bench) {
@@ -225,12 +249,16 @@ func races(b *bench) {
 	all := several(5)
 	b.Put(b, all)
 	next := maps.Clone(all)
-	for key := range next {
-		next[key] = "number: other\n"
+	for key, content := range next {
+		next[key] = strings.Repeat("#", len(content)) // its length does not tell
 	}
 	b.during(func() { b.Put(b, next) })
 	s, _ := b.fetched("")
 	b.holds(s, next)
+	// The revision is that of what it holds, not of the listing before.
+	if again, got := b.fetched(s.Revision); again.Revision != s.Revision || len(got) != 0 {
+		b.Errorf("%s became %s, with downloads of %q", s.Revision, again.Revision, got)
+	}
 }
 
 func vanishes(b *bench) {

@@ -116,16 +116,17 @@ func (f *Fetcher) bring(ctx context.Context, w *work, s Spec, listed []Object) (
 	if err != nil {
 		return source.Snapshot{}, err
 	}
+	w.forgetOthers(chosen)
+	at := revision(chosen, files)
+	if found, err := f.Open(s, at); err == nil {
+		return found, nil // nothing is written when nothing is new
+	}
 	tree, err := w.batch.Commit(files)
 	if err != nil {
 		return source.Snapshot{}, err
 	}
-	w.forgetOthers(chosen)
-	at := revision(chosen, files)
-	if known, err := f.store.LoadNote(treeKey(s, at)); err != nil || string(known) != tree {
-		if err := f.store.SaveNote(treeKey(s, at), []byte(tree)); err != nil {
-			return source.Snapshot{}, err
-		}
+	if err := f.store.SaveNote(treeKey(s, at), []byte(tree)); err != nil {
+		return source.Snapshot{}, err
 	}
 	return f.Open(s, at)
 }
