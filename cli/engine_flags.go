@@ -28,6 +28,8 @@ type engineFlags struct {
 	concurrent     int
 	remoteBases    bool
 	fileURLs       bool
+	hostKeyAlgos   []string
+	kexAlgos       []string
 	verifyInterval time.Duration
 	leaseNamespace string
 	namespaces     []string
@@ -48,6 +50,8 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.concurrent, "concurrent", 8, "how many objects are worked on at once")
 	flags.BoolVar(&f.remoteBases, "allow-remote-bases", false, "let kustomizations load bases from other addresses")
 	flags.BoolVar(&f.fileURLs, "allow-file-urls", false, "let GitRepositories name folders of this machine (file://)")
+	flags.StringSliceVar(&f.hostKeyAlgos, "ssh-hostkey-algos", nil, "algorithms of SSH host keys that may be used; ssh-rsa has to be named (default: all without SHA-1)")
+	flags.StringSliceVar(&f.kexAlgos, "ssh-kex-algos", nil, "SSH key exchanges that may be used (default: all without SHA-1)")
 	flags.DurationVar(&f.verifyInterval, "verify-interval", 6*time.Hour, "how often everything is looked at anew, as a safety net")
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that makes sure of one engine per cluster")
 	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
@@ -89,11 +93,15 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	if err != nil {
 		return engine.Options{}, usage(fmt.Errorf("--drift-rules: %w", err))
 	}
+	repositories := git.Options{AllowFile: f.fileURLs, SSHHostKeyAlgorithms: f.hostKeyAlgos, SSHKexAlgorithms: f.kexAlgos}
+	if err := repositories.CheckAlgorithms(); err != nil {
+		return engine.Options{}, usage(err)
+	}
 	dir, err := f.storageDir()
 	if err != nil {
 		return engine.Options{}, err
 	}
-	sources, err := fetch.Open(dir, fetch.Options{Git: git.Options{AllowFile: f.fileURLs}, Limits: source.DefaultLimits()})
+	sources, err := fetch.Open(dir, fetch.Options{Git: repositories, Limits: source.DefaultLimits()})
 	if err != nil {
 		return engine.Options{}, err
 	}

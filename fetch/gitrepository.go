@@ -2,12 +2,14 @@ package fetch
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/git"
+	"github.com/plumb-gitops/plumb/source/transport"
 )
 
 // gitRepositories are GitRepositories.
@@ -27,9 +29,21 @@ func (gitRepositories) Failure() string { return sourcev1.GitOperationFailedReas
 // Fetch implements Kind.
 func (k gitRepositories) Fetch(ctx context.Context, c Cluster, obj Object, last source.Snapshot) (source.Snapshot, error) {
 	repo, _ := obj.(*sourcev1.GitRepository)
+	if err := passedOver(repo); err != nil {
+		return source.Snapshot{}, err
+	}
 	spec := gitSpec(repo)
 	err := secret(ctx, c, "spec.secretRef", repo.Spec.SecretRef, func(data map[string][]byte) (err error) {
-		spec.Auth, err = git.AuthFromSecret(data)
+		if spec.Auth, err = git.AuthFromSecret(data); err != nil {
+			return err
+		}
+		return transport.TLSFromSecret(data, &spec.Transport)
+	})
+	if err != nil {
+		return source.Snapshot{}, err
+	}
+	err = secret(ctx, c, "spec.proxySecretRef", repo.Spec.ProxySecretRef, func(data map[string][]byte) (err error) {
+		spec.Transport.Proxy, err = transport.ProxyFromSecret(data)
 		return err
 	})
 	if err != nil {
@@ -37,6 +51,26 @@ func (k gitRepositories) Fetch(ctx context.Context, c Cluster, obj Object, last 
 	}
 	snapshot, _, err := k.store.Fetch(ctx, spec, last.Revision)
 	return snapshot, badAddress(err)
+}
+
+// passedOver refuses what would have no effect: to leave out verify, say, would be
+// to trust anybody.
+func passedOver(repo *sourcev1.GitRepository) error {
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"verify", repo.Spec.Verification != nil},
+		{"include", len(repo.Spec.Include) > 0},
+		{"recurseSubmodules", repo.Spec.RecurseSubmodules},
+		{"sparseCheckout", len(repo.Spec.SparseCheckout) > 0},
+		{"provider " + repo.Spec.Provider, repo.Spec.Provider != "" && repo.Spec.Provider != sourcev1.ProviderGeneric},
+	} {
+		if f.set {
+			return &source.InvalidError{Err: fmt.Errorf("spec.%s is not supported yet, and is not passed over: remove it", f.name)}
+		}
+	}
+	return nil
 }
 
 // Open implements Kind.

@@ -37,8 +37,9 @@ type SSHServer struct {
 const sshPorts = 5
 
 // StartSSH starts sshd on a free port of loopback, as the user who calls. It keeps
-// its files in dir. It may run nothing but git-upload-pack.
-func StartSSH(ctx context.Context, dir string) (*SSHServer, error) {
+// its files in dir. It may run nothing but git-upload-pack. options are further ones
+// of sshd_config, as Name=value.
+func StartSSH(ctx context.Context, dir string, options ...string) (*SSHServer, error) {
 	sshd, err := findSSHD()
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func StartSSH(ctx context.Context, dir string) (*SSHServer, error) {
 		return nil, err
 	}
 	for range sshPorts {
-		if err = s.start(ctx, sshd, dir); err == nil {
+		if err = s.start(ctx, sshd, dir, options); err == nil {
 			s.KnownHosts = []byte(knownhosts.Line([]string{knownhosts.Normalize(s.Address)}, host) + "\n")
 			return s, nil
 		}
@@ -117,7 +118,7 @@ func newKey() (private []byte, public ssh.PublicKey, err error) {
 }
 
 // start runs sshd and returns when it listens.
-func (s *SSHServer) start(ctx context.Context, sshd, dir string) error {
+func (s *SSHServer) start(ctx context.Context, sshd, dir string, options []string) error {
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -128,6 +129,9 @@ func (s *SSHServer) start(ctx context.Context, sshd, dir string) error {
 		"-o", "AuthorizedKeysFile="+filepath.Join(dir, "authorized_keys"),
 		"-o", "AuthenticationMethods=publickey", "-o", "PermitRootLogin=prohibit-password",
 		"-o", "StrictModes=no", "-o", "UsePAM=no", "-o", "PidFile=none")
+	for _, o := range options {
+		cmd.Args = append(cmd.Args, "-o", o)
+	}
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		return err

@@ -43,9 +43,12 @@ func TestAuthFromSecret(t *testing.T) {
 			err: "it has the key identity, but not known_hosts, without which the server cannot be told from an impostor: " +
 				"put the output of ssh-keyscan there",
 		},
+		"bearer token":     {data: map[string]string{"bearerToken": "t"}, want: Auth{BearerToken: "t"}},
+		"nothing but a CA": {data: map[string]string{"caFile": "pem"}},
+		"two ways":         {data: map[string]string{"bearerToken": "t", "username": "u"}, err: "it has both bearerToken and username or password: remove what the server does not ask for"},
 		"nothing": {
 			data: map[string]string{"token": "x"},
-			err:  "it has neither username and password (http, https) nor identity and known_hosts (ssh)",
+			err:  "it has neither username and password nor bearerToken (http, https) nor identity and known_hosts (ssh)",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,37 +12,55 @@ import (
 type Auth struct {
 	Username         string // http, https
 	Password         string // http, https
+	BearerToken      string // http, https; instead of Username and Password
 	Identity         []byte // ssh: private key, PEM
 	IdentityPassword string // ssh: passphrase of Identity, if it has one
 	KnownHosts       []byte // ssh: host keys, in the format of OpenSSH's known_hosts
 }
 
 // AuthFromSecret reads credentials from a Secret's data, with the keys that the
-// toolkit documents: username and password for http and https; identity and
-// known_hosts for ssh, where password is the passphrase of identity.
-// (identity.pub may be there too; nothing needs it.)
+// toolkit documents: username and password, or bearerToken, for http and https;
+// identity and known_hosts for ssh, where password is the passphrase of identity.
+// (identity.pub may be there too; nothing needs it.) A Secret may also hold
+// nothing but certificates, which package transport reads.
 func AuthFromSecret(data map[string][]byte) (Auth, error) {
-	if len(data["identity"]) > 0 {
-		if len(data["known_hosts"]) == 0 {
-			return Auth{}, errors.New("it has the key identity, but not known_hosts, without which the server cannot be told from an impostor: " +
-				"put the output of ssh-keyscan there")
-		}
+	a := Auth{Username: string(data["username"]), Password: string(data["password"]), BearerToken: string(data["bearerToken"])}
+	switch {
+	case len(data["identity"]) > 0 && len(data["known_hosts"]) == 0:
+		return Auth{}, errors.New("it has the key identity, but not known_hosts, without which the server cannot be told from an impostor: " +
+			"put the output of ssh-keyscan there")
+	case len(data["identity"]) > 0:
 		return Auth{
 			Identity:         data["identity"],
-			IdentityPassword: string(data["password"]),
+			IdentityPassword: a.Password,
 			KnownHosts:       data["known_hosts"],
-			Username:         string(data["username"]),
+			Username:         a.Username,
 		}, nil
+	case a.BearerToken != "" && (a.Username != "" || a.Password != ""):
+		return Auth{}, errors.New("it has both bearerToken and username or password: remove what the server does not ask for")
+	case a.Username == "" && a.Password == "" && a.BearerToken == "" && !hasCertificates(data):
+		return Auth{}, errors.New("it has neither username and password nor bearerToken (http, https) nor identity and known_hosts (ssh)")
 	}
-	if len(data["username"]) == 0 && len(data["password"]) == 0 {
-		return Auth{}, errors.New("it has neither username and password (http, https) nor identity and known_hosts (ssh)")
-	}
-	return Auth{Username: string(data["username"]), Password: string(data["password"])}, nil
+	return a, nil
 }
 
-// basic is the credentials for http. It is nil where there is nothing to say; a
-// typed nil would be sent.
-func basic(u *url.URL, a Auth) transport.AuthMethod {
+// hasCertificates tells whether a Secret is of use for TLS.
+func hasCertificates(data map[string][]byte) bool {
+	for _, key := range []string{"ca.crt", "caFile", "tls.crt", "certFile"} {
+		if len(data[key]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// proof is the credentials for http. It is nil where there is nothing to say; a
+// typed nil would be sent. go-git takes them away where a redirect leads to
+// another host.
+func proof(u *url.URL, a Auth) transport.AuthMethod {
+	if a.BearerToken != "" {
+		return &githttp.TokenAuth{Token: a.BearerToken}
+	}
 	if a.Password != "" || a.Username != "" && len(a.Identity) == 0 {
 		return &githttp.BasicAuth{Username: a.Username, Password: a.Password}
 	}

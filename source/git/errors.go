@@ -2,10 +2,12 @@ package git
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -52,15 +54,24 @@ func redacted(address string) string {
 // transport is never given an address with credentials, so none are in there.
 func classified(ctx context.Context, address string, err error) error {
 	var disk *diskError
+	var certificate *tls.CertificateVerificationError
+	var op *net.OpError
+	err = bare(err)
 	switch {
 	case sourcetransport.IsTyped(err):
-		return err
+		return leading(address, err)
 	case errors.As(err, &disk):
 		return fmt.Errorf("%s: %w: the last revision that was fetched stays in use; make room below --storage-path", address, disk)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s: no answer within spec.timeout: %w", address, ctx.Err())
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", address, ctx.Err())
+	case errors.As(err, &certificate):
+		return &source.AuthError{Err: fmt.Errorf("%s: the server's certificate: %w: trust its authority with ca.crt in spec.secretRef", address, certificate.Err)}
+	case errors.As(err, &op) && op.Op == "remote error":
+		return &source.AuthError{Err: fmt.Errorf("%s: the server ends the TLS handshake (%w): it may ask for tls.crt and tls.key in spec.secretRef", address, op.Err)}
+	case statusOf(err) == http.StatusProxyAuthRequired:
+		return &source.AuthError{Err: fmt.Errorf("%s: the proxy asks for other credentials: check spec.proxySecretRef", address)}
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		return denied(address, transport.ErrAuthenticationRequired)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
@@ -74,17 +85,45 @@ func classified(ctx context.Context, address string, err error) error {
 	}
 }
 
+// bare takes off what go-git wraps around errors: it does not unwrap.
+func bare(err error) error {
+	var wrapped *plumbing.UnexpectedError
+	if errors.As(err, &wrapped) {
+		return bare(wrapped.Err)
+	}
+	return err
+}
+
+// leading puts the address before an error that has it not yet. The address in an
+// error of net/http goes: a server may have redirected to one with secrets.
+func leading(address string, err error) error {
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	if strings.HasPrefix(err.Error(), address) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", address, err)
+}
+
+// statusOf is the HTTP status that an error tells, 0 for none.
+func statusOf(err error) int {
+	var status *githttp.Err
+	if errors.As(err, &status) {
+		return status.StatusCode()
+	}
+	return 0
+}
+
 // describe words an error of the network or of the server so that the same
 // trouble gives the same words: no ports of our own, no pages of HTML.
 func describe(err error) string {
+	err = bare(err)
 	var dns *net.DNSError
 	var op *net.OpError
-	var status *githttp.Err
-	var wrapped *plumbing.UnexpectedError // it does not unwrap
-	var at *url.Error                     // a server may redirect to an address with secrets
+	var at *url.Error // a server may redirect to an address with secrets
 	switch {
-	case errors.As(err, &wrapped):
-		return describe(wrapped.Err)
 	case errors.As(err, &at):
 		return describe(at.Err)
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -93,8 +132,8 @@ func describe(err error) string {
 		return fmt.Sprintf("host %s cannot be looked up", dns.Name)
 	case errors.As(err, &op):
 		return fmt.Sprintf("%s: %v", op.Op, op.Err)
-	case errors.As(err, &status):
-		return fmt.Sprintf("the server answers with status %d", status.StatusCode())
+	case statusOf(err) != 0:
+		return fmt.Sprintf("the server answers with status %d", statusOf(err))
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "the connection broke off"
 	}

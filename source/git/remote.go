@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitfile "github.com/go-git/go-git/v5/plumbing/transport/file"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	sourcetransport "github.com/plumb-gitops/plumb/source/transport"
 )
 
 // session is one conversation with a server by the protocol of git-upload-pack
@@ -24,6 +27,7 @@ type session interface {
 type remote struct {
 	address string // without credentials, for messages
 	dial    func(ctx context.Context) (session, error)
+	release func() // ends idle connections that nobody else uses; nil for none
 
 	session session
 	shown   *packp.AdvRefs
@@ -42,9 +46,9 @@ func (s *Store) remote(spec Spec) (*remote, error) {
 	}
 	switch u.Scheme {
 	case "http", "https":
-		r.dial, err = dialer(githttp.DefaultClient, u, basic(u, spec.Auth))
+		r.dial, err = r.dialHTTP(u, spec)
 	case "ssh":
-		r.dial, err = s.dialSSH(r.address, u, spec.Auth)
+		r.dial, err = s.dialSSH(r.address, u, spec)
 	case "file":
 		if !s.options.AllowFile {
 			return nil, unusable(r.address, "file URLs are off: they read this machine's disk; --allow-file-urls allows them")
@@ -54,6 +58,20 @@ func (s *Store) remote(spec Spec) (*remote, error) {
 		return nil, unusable(r.address, fmt.Sprintf("scheme %q is not supported: use https, http or ssh", u.Scheme))
 	}
 	return r, err
+}
+
+// dialHTTP makes ready to speak by http. What needs no connection of its own
+// shares those of everybody.
+func (r *remote) dialHTTP(u *url.URL, spec Spec) (func(context.Context) (session, error), error) {
+	client := githttp.DefaultClient
+	if !spec.Transport.IsZero() {
+		own, err := sourcetransport.New(spec.Transport)
+		if err != nil {
+			return nil, err
+		}
+		client, r.release = githttp.NewClient(&http.Client{Transport: own}), own.CloseIdleConnections
+	}
+	return dialer(client, u, proof(u, spec.Auth))
 }
 
 // dialer opens sessions of a transport of go-git. It gets the address without
@@ -110,6 +128,9 @@ func (r *remote) close() {
 	if r.session != nil {
 		_ = r.session.Close()
 		r.session = nil
+	}
+	if r.release != nil {
+		r.release()
 	}
 }
 

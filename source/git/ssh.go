@@ -18,11 +18,14 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/plumb-gitops/plumb/source"
 )
 
 // dialSSH makes ready to speak by ssh. go-git's own transport is not used, since
 // it reads the user's ~/.ssh/config and does not stop when the context ends.
-func (s *Store) dialSSH(address string, u *url.URL, a Auth) (func(context.Context) (session, error), error) {
+func (s *Store) dialSSH(address string, u *url.URL, spec Spec) (func(context.Context) (session, error), error) {
+	a := spec.Auth
 	if len(a.Identity) == 0 || len(a.KnownHosts) == 0 {
 		return nil, denied(address, errors.New("ssh needs a Secret with the keys identity (a private key) and known_hosts (the server's keys)"))
 	}
@@ -38,10 +41,17 @@ func (s *Store) dialSSH(address string, u *url.URL, a Auth) (func(context.Contex
 	if err != nil {
 		return nil, err
 	}
+	dial, err := sshDialer(address, spec.Transport.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	if signer, err = s.withoutSHA1(signer); err != nil {
+		return nil, denied(address, err)
+	}
 	config.User = cmp.Or(u.User.Username(), a.Username, "git")
 	config.Auth = []ssh.AuthMethod{ssh.PublicKeys(signer)}
 	return func(ctx context.Context) (session, error) {
-		return openSSH(ctx, address, host, u.Path, config)
+		return openSSH(ctx, dial, address, host, u.Path, config)
 	}, nil
 }
 
@@ -80,7 +90,8 @@ func (s *Store) sshConfig(address, host string, known []byte) (*ssh.ClientConfig
 		return nil, denied(address, errors.New("known_hosts cannot be read: give lines as ssh-keyscan prints them"))
 	}
 	return &ssh.ClientConfig{
-		HostKeyAlgorithms: db.HostKeyAlgorithms(host),
+		Config:            ssh.Config{KeyExchanges: s.options.SSHKexAlgorithms},
+		HostKeyAlgorithms: s.hostKeyAlgorithms(db.HostKeyAlgorithms(host)),
 		HostKeyCallback: func(name string, addr net.Addr, key ssh.PublicKey) error {
 			return untrusted(host, db.HostKeyCallback()(name, addr, key))
 		},
@@ -117,8 +128,8 @@ type sshSession struct {
 
 // openSSH connects, proves both sides and starts git-upload-pack. The end of ctx
 // ends the connection, and with it whatever waits for the server.
-func openSSH(ctx context.Context, address, host, path string, config *ssh.ClientConfig) (session, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
+func openSSH(ctx context.Context, dial dialFunc, address, host, path string, config *ssh.ClientConfig) (session, error) {
+	conn, err := dial(ctx, "tcp", host)
 	if err != nil {
 		return nil, err
 	}
@@ -139,11 +150,17 @@ func openSSH(ctx context.Context, address, host, path string, config *ssh.Client
 // refused tells a lack of rights from a lack of luck.
 func refused(ctx context.Context, address string, err error) error {
 	var host *hostKeyError
+	var disagreed *ssh.AlgorithmNegotiationError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &host):
 		return denied(address, host)
+	case errors.As(err, &disagreed):
+		return &source.AuthError{Err: fmt.Errorf("%s: %s", address, disagreement(disagreed))}
+	case strings.Contains(err.Error(), "no common public key signature algorithm"):
+		return denied(address, errors.New("the server takes RSA keys with ssh-rsa signatures only, which rest on SHA-1: "+
+			"use an Ed25519 or ECDSA key in identity, or allow it by naming ssh-rsa in --ssh-hostkey-algos"))
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return denied(address, errors.New("the server does not accept the private key in identity"))
 	default:

@@ -23,6 +23,7 @@ import (
 	"weak"
 
 	"github.com/plumb-gitops/plumb/source"
+	"github.com/plumb-gitops/plumb/source/transport"
 )
 
 // Options of a Store.
@@ -30,6 +31,9 @@ type Options struct {
 	// AllowFile allows file:// URLs. They read this machine's disk, and need the
 	// git program.
 	AllowFile bool
+	// SSHHostKeyAlgorithms and SSHKexAlgorithms are the algorithms of SSH that may be
+	// used. Empty stands for all that don't rest on SHA-1.
+	SSHHostKeyAlgorithms, SSHKexAlgorithms []string
 }
 
 // Spec is what to fetch.
@@ -38,6 +42,8 @@ type Spec struct {
 	Ref    Ref
 	Auth   Auth
 	Ignore *string // spec.ignore, nil when it is not set
+	// Transport is how to reach the server: certificates (https) and a proxy.
+	Transport transport.Options
 }
 
 // Store keeps fetched repositories below one folder. It is safe for concurrent

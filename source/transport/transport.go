@@ -23,6 +23,11 @@ type Options struct {
 	Proxy     *Proxy // instead of the environment's
 }
 
+// IsZero tells whether nothing is set.
+func (o Options) IsZero() bool {
+	return len(o.CA) == 0 && len(o.Cert) == 0 && len(o.Key) == 0 && !o.Insecure && o.Proxy == nil
+}
+
 // Proxy is where requests go through.
 type Proxy struct {
 	Address            string // http, https or socks5 URL
