@@ -276,6 +276,26 @@ func TestKubeletIdentity(t *testing.T) {
 	}
 }
 
+// Workload identity of the engine's own pod, as Azure's webhook sets it up.
+func TestIdentityOfThePod(t *testing.T) {
+	server := testbucket.StartBlob(t, testbucket.Options{TLS: true})
+	s := specOf(server, server.Container(t, false))
+	server.Put(t, s.Container, map[string]string{"a.yaml": "a: 1\n"})
+	login := startEntra(t)
+	s.Auth, s.Identity = blob.Auth{}, login.options()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("ours for api://AzureADTokenExchange"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"AZURE_CLIENT_ID": "reader", "AZURE_TENANT_ID": "tenant", "AZURE_FEDERATED_TOKEN_FILE": file, "AZURE_AUTHORITY_HOST": login.URL} {
+		t.Setenv(name, value)
+	}
+	wantFile(t, s)
+	if len(login.forms) != 1 || login.forms[0].Get("client_assertion") != "ours for api://AzureADTokenExchange" {
+		t.Errorf("Azure is sent %v", login.forms)
+	}
+}
+
 // A token never goes over plain HTTP.
 func TestTokensStaySecret(t *testing.T) {
 	t.Parallel()

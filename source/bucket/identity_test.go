@@ -9,6 +9,8 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -88,6 +90,36 @@ func TestIdentityOfAmazon(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A role of the engine's own pod, as Amazon's webhook sets it up, and keys of the
+// environment.
+func TestIdentityOfThePod(t *testing.T) {
+	server := withFile(t, testbucket.Options{})
+	endpoint, ca := sts(t, server)
+	trusting, err := transport.New(transport.Options{CA: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := specOf(server)
+	s.Provider, s.Keys, s.STS = bucket.AWS, bucket.Keys{}, &bucket.STS{Provider: bucket.STSAWS, Endpoint: endpoint}
+	s.Identity = cloud.Options{HTTP: &http.Client{Transport: trusting}}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("ours for sts.amazonaws.com"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/reader")
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", file)
+	wantFile(t, s)
+	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/other")
+	if _, err := fetch(t, s); !isAuth(err) {
+		t.Errorf("another role: %v", err)
+	}
+	s.STS = nil
+	t.Setenv("AWS_ACCESS_KEY_ID", server.Access)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", server.Secret)
+	wantFile(t, s)
 }
 
 // google is where tokens of Google Cloud come from.

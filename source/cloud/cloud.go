@@ -73,7 +73,9 @@ func AzureCredential(o Options) (azcore.TokenCredential, error) {
 		return kubelet(file).Credential(o)
 	}
 	if o.ServiceAccount == nil {
-		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
+		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+			ClientOptions: options, DisableInstanceDiscovery: o.AzureAuthority != "",
+		})
 	}
 	client, tenant := o.ServiceAccount.Annotations[azureClient], o.ServiceAccount.Annotations[azureTenant]
 	if client == "" || tenant == "" {
