@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,25 +33,16 @@ func (k gitRepositories) Fetch(ctx context.Context, c Cluster, obj Object, last 
 	if err := passedOver(repo); err != nil {
 		return source.Snapshot{}, err
 	}
-	spec := gitSpec(repo)
-	err := secret(ctx, c, "spec.secretRef", repo.Spec.SecretRef, func(data map[string][]byte) (err error) {
-		if spec.Auth, err = git.AuthFromSecret(data); err != nil {
-			return err
-		}
-		return transport.TLSFromSecret(data, &spec.Transport)
-	})
-	if err != nil {
-		return source.Snapshot{}, err
-	}
-	err = secret(ctx, c, "spec.proxySecretRef", repo.Spec.ProxySecretRef, func(data map[string][]byte) (err error) {
-		spec.Transport.Proxy, err = transport.ProxyFromSecret(data)
-		return err
-	})
+	spec, err := gitSpec(ctx, c, repo)
 	if err != nil {
 		return source.Snapshot{}, err
 	}
 	snapshot, _, err := k.store.Fetch(ctx, spec, last.Revision)
-	return snapshot, badAddress(err)
+	if err != nil {
+		return source.Snapshot{}, badAddress(err)
+	}
+	snapshot, repo.Status.IncludedArtifacts, err = include(ctx, c, repo, snapshot)
+	return snapshot, err
 }
 
 // passedOver refuses what would have no effect: to leave out verify, say, would be
@@ -60,10 +52,6 @@ func passedOver(repo *sourcev1.GitRepository) error {
 		name string
 		set  bool
 	}{
-		{"verify", repo.Spec.Verification != nil},
-		{"include", len(repo.Spec.Include) > 0},
-		{"recurseSubmodules", repo.Spec.RecurseSubmodules},
-		{"sparseCheckout", len(repo.Spec.SparseCheckout) > 0},
 		{"provider " + repo.Spec.Provider, repo.Spec.Provider != "" && repo.Spec.Provider != sourcev1.ProviderGeneric},
 	} {
 		if f.set {
@@ -74,24 +62,83 @@ func passedOver(repo *sourcev1.GitRepository) error {
 }
 
 // Open implements Kind.
-func (k gitRepositories) Open(_ context.Context, _ Cluster, obj Object) (source.Snapshot, error) {
+func (k gitRepositories) Open(ctx context.Context, c Cluster, obj Object) (source.Snapshot, error) {
 	repo, _ := obj.(*sourcev1.GitRepository)
-	return k.store.Open(gitSpec(repo), repo.Status.Artifact.Revision)
+	spec := gitLocation(repo)
+	var err error
+	if spec.Verify, err = gitVerify(ctx, c, repo); err != nil {
+		return source.Snapshot{}, err
+	}
+	snapshot, err := k.store.Open(spec, repo.Status.Artifact.Revision)
+	if err != nil {
+		return source.Snapshot{}, err
+	}
+	snapshot, _, err = include(ctx, c, repo, snapshot)
+	return snapshot, err
 }
 
 // Succeeded implements Kind.
 func (gitRepositories) Succeeded(obj Object, s source.Snapshot) (reason, message string) {
 	repo, _ := obj.(*sourcev1.GitRepository)
 	repo.Status.ObservedIgnore = repo.Spec.Ignore
+	repo.Status.ObservedRecurseSubmodules = repo.Spec.RecurseSubmodules
+	repo.Status.ObservedInclude = repo.Spec.Include
+	repo.Status.ObservedSparseCheckout = repo.Spec.SparseCheckout
+	repo.Status.SourceVerificationMode = nil
+	if repo.Spec.Verification != nil {
+		mode := git.VerifyMode(repo.Spec.Verification.Mode)
+		repo.Status.SourceVerificationMode = &mode
+	}
 	return stored(s)
 }
 
-// gitSpec is what a spec says by itself, without what it refers to.
-func gitSpec(repo *sourcev1.GitRepository) git.Spec {
+// gitLocation is what a spec says by itself, without what it refers to.
+func gitLocation(repo *sourcev1.GitRepository) git.Spec {
 	ref := repo.Spec.GetRef()
 	return git.Spec{
-		URL:    repo.Spec.URL,
-		Ref:    git.Ref{Branch: ref.Branch, Tag: ref.Tag, SemVer: ref.SemVer, Name: ref.Name, Commit: ref.Commit},
-		Ignore: repo.Spec.Ignore,
+		URL:        repo.Spec.URL,
+		Ref:        git.Ref{Branch: ref.Branch, Tag: ref.Tag, SemVer: ref.SemVer, Name: ref.Name, Commit: ref.Commit},
+		Ignore:     repo.Spec.Ignore,
+		Sparse:     repo.Spec.SparseCheckout,
+		Submodules: repo.Spec.RecurseSubmodules,
+		Owner:      repo.Namespace + "/" + repo.Name,
 	}
+}
+
+func gitSpec(ctx context.Context, c Cluster, repo *sourcev1.GitRepository) (git.Spec, error) {
+	spec := gitLocation(repo)
+	err := secret(ctx, c, "spec.secretRef", repo.Spec.SecretRef, func(data map[string][]byte) (err error) {
+		if spec.Auth, err = git.AuthFromSecret(data); err != nil {
+			return err
+		}
+		return transport.TLSFromSecret(data, &spec.Transport)
+	})
+	if err != nil {
+		return spec, err
+	}
+	err = secret(ctx, c, "spec.proxySecretRef", repo.Spec.ProxySecretRef, func(data map[string][]byte) (err error) {
+		spec.Transport.Proxy, err = transport.ProxyFromSecret(data)
+		return err
+	})
+	if err != nil {
+		return spec, err
+	}
+	spec.Verify, err = gitVerify(ctx, c, repo)
+	return spec, err
+}
+
+// gitVerify is who has to have signed, nil for nobody.
+func gitVerify(ctx context.Context, c Cluster, repo *sourcev1.GitRepository) (v *git.Verify, err error) {
+	if repo.Spec.Verification == nil {
+		return nil, nil
+	}
+	ref := repo.Spec.Verification.SecretRef
+	if ref.Name == "" {
+		return nil, &source.InvalidError{Err: errors.New("spec.verify needs secretRef.name, the Secret with the public keys that are trusted")}
+	}
+	err = secret(ctx, c, "spec.verify.secretRef", &ref, func(data map[string][]byte) (err error) {
+		v, err = git.VerifyFromSecret(repo.Spec.Verification.Mode, data)
+		return err
+	})
+	return v, err
 }

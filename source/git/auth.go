@@ -1,6 +1,7 @@
 package git
 
 import (
+	"context"
 	"errors"
 	"net/url"
 
@@ -17,6 +18,9 @@ type Auth struct {
 	IdentityPassword string // ssh: passphrase of Identity, if it has one
 	KnownHosts       []byte // ssh: host keys, in the format of OpenSSH's known_hosts
 }
+
+// Login gets credentials from a provider of them.
+type Login func(ctx context.Context) (Auth, error)
 
 // AuthFromSecret reads credentials from a Secret's data, with the keys that the
 // toolkit documents: username and password, or bearerToken, for http and https;

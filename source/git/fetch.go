@@ -64,11 +64,20 @@ func (f fetch) into(ctx context.Context, gen *generation) error {
 		if err := f.ask(ctx, gen, req); err != nil {
 			return err
 		}
-		if gen.stores(f.commit) {
-			return gen.record(tip{Commit: f.commit.String(), History: !q.alone}, len(req.Haves) == 0)
+		if gen.stores(f.commit) && (f.tag.IsZero() || gen.stores(f.tag)) {
+			return gen.record(f.tip(!q.alone), len(req.Haves) == 0)
 		}
 	}
 	return f.missing()
+}
+
+// tip is what is remembered of the fetch.
+func (f fetch) tip(history bool) tip {
+	t := tip{Commit: f.commit.String(), History: history}
+	if !f.tag.IsZero() {
+		t.Tag, t.Label = f.tag.String(), f.label
+	}
+	return t
 }
 
 func (f fetch) missing() error {

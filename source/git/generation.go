@@ -83,25 +83,6 @@ func (r *repository) createGeneration(dir string) (*generation, error) {
 	return &generation{dir: dir, disk: r.disk, digests: &r.digests, storage: storageOf(dir)}, nil
 }
 
-// snapshot is the tree at a commit, with the ignore rules applied. All folders
-// are looked at once, so a store that lost some is found out here. The error
-// wraps fs.ErrNotExist then.
-func (g *generation) snapshot(commit plumbing.Hash, revision string, ignore *string) (source.Snapshot, error) {
-	root, err := g.rootOf(commit)
-	if err != nil {
-		return source.Snapshot{}, fmt.Errorf("revision %s: %w: %w", revision, fs.ErrNotExist, err)
-	}
-	visible, err := source.Ignored(tree{g, root}, ignore)
-	if err != nil {
-		return source.Snapshot{}, fmt.Errorf("revision %s: %w", revision, err)
-	}
-	digest, err := g.digests.Of(visible)
-	if err != nil {
-		return source.Snapshot{}, fmt.Errorf("revision %s: %w: %w", revision, fs.ErrNotExist, err)
-	}
-	return source.Snapshot{Revision: revision, Digest: digest, Tree: visible}, nil
-}
-
 // rootOf is the tree of a commit.
 func (g *generation) rootOf(commit plumbing.Hash) (plumbing.Hash, error) {
 	g.mu.Lock()
@@ -133,6 +114,23 @@ func (g *generation) all() []tip {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.state.Tips
+}
+
+// offers tells whether all of a target was fetched: its commit whole and, where one
+// is asked for, its tag.
+func (g *generation) offers(t target) bool {
+	return g.has(t.commit) && (t.tag.IsZero() || g.stores(t.tag))
+}
+
+// tagAt is the tag object with which a target was last fetched, the zero hash when
+// it was never fetched with one.
+func (g *generation) tagAt(t target) plumbing.Hash {
+	for _, tip := range slices.Backward(g.all()) {
+		if tip.hash() == t.commit && tip.Label == t.label && tip.Tag != "" {
+			return plumbing.NewHash(tip.Tag)
+		}
+	}
+	return plumbing.ZeroHash
 }
 
 // tips are the newest commits fetched, to be told to a server.

@@ -134,6 +134,8 @@ type state struct {
 type tip struct {
 	Commit  string `json:"commit"`
 	History bool   `json:"history,omitempty"` // its ancestors are there too
+	Tag     string `json:"tag,omitempty"`     // the tag object that was asked for with it
+	Label   string `json:"label,omitempty"`   // what stood before it in the revision, where there is a tag
 }
 
 func (t tip) hash() plumbing.Hash { return plumbing.NewHash(t.Commit) }

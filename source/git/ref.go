@@ -21,7 +21,8 @@ type Ref struct {
 type target struct {
 	want   plumbing.Hash // what the server shows; zero for a commit that no reference shows
 	commit plumbing.Hash
-	label  string // what stands before @ in a revision
+	label  string        // what stands before @ in a revision
+	tag    plumbing.Hash // the tag object that has to come too; zero for none
 }
 
 // revision is how status shows it.

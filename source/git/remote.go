@@ -34,8 +34,9 @@ type remote struct {
 	asked   bool
 }
 
-// remote checks an address and makes ready to speak to it. Nothing is sent yet.
-func (s *Store) remote(spec Spec) (*remote, error) {
+// remote checks an address and makes ready to speak to it. Nothing is sent yet but
+// what a provider of credentials is asked.
+func (s *Store) remote(ctx context.Context, spec Spec) (*remote, error) {
 	r := &remote{address: redacted(spec.URL)}
 	u, err := url.Parse(spec.URL)
 	if err != nil {
@@ -43,6 +44,11 @@ func (s *Store) remote(spec Spec) (*remote, error) {
 	}
 	if u.Host == "" && u.Scheme != "file" {
 		return nil, unusable(r.address, "spec.url names no host: use the form https://host/path or ssh://user@host/path")
+	}
+	if spec.Login != nil {
+		if spec.Auth, err = spec.Login(ctx); err != nil {
+			return nil, err
+		}
 	}
 	switch u.Scheme {
 	case "http", "https":

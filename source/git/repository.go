@@ -52,7 +52,7 @@ func (r *repository) unlock() { <-r.fetching }
 // with the difference added, or a fresh one. The caller holds the lock.
 func (r *repository) provide(ctx context.Context, f fetch) (*generation, error) {
 	gen := r.newest()
-	if gen != nil && gen.has(f.commit) {
+	if gen != nil && gen.offers(f.target) {
 		return gen, nil
 	}
 	removeFolder(r.making()) // what a crash left may be all the room there is

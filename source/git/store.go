@@ -17,8 +17,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"weak"
 
@@ -38,12 +40,20 @@ type Options struct {
 
 // Spec is what to fetch.
 type Spec struct {
-	URL    string
-	Ref    Ref
-	Auth   Auth
-	Ignore *string // spec.ignore, nil when it is not set
-	// Transport is how to reach the server: certificates (https) and a proxy.
-	Transport transport.Options
+	URL       string
+	Ref       Ref
+	Auth      Auth
+	Login     Login             // gives Auth, nil where it is given
+	Transport transport.Options // how to reach the server: certificates (https) and a proxy
+	Ignore    *string           // spec.ignore, nil when it is not set
+	// Sparse names the folders to see, all when it is empty.
+	Sparse []string
+	// Submodules are fetched as well, and theirs.
+	Submodules bool
+	// Verify says who has to have signed what; nil for nobody.
+	Verify *Verify
+	// Owner is who fetches. Open gives a revision only to whom it was fetched for.
+	Owner string
 }
 
 // Store keeps fetched repositories below one folder. It is safe for concurrent
@@ -63,6 +73,7 @@ func New(dir string, options Options) (*Store, error) {
 		return nil, fmt.Errorf("folder for Git repositories: %w", err)
 	}
 	removeLeftovers(dir, knownHostsFile)
+	removeLeftovers(dir, temporary)
 	return &Store{dir: dir, options: options, disk: func(w io.Writer) io.Writer { return w }, repos: map[string]*repository{}}, nil
 }
 
@@ -75,7 +86,7 @@ func New(dir string, options Options) (*Store, error) {
 // source.NotFoundError and source.InvalidError where it is one of these. No error touches what was fetched
 // before: Open and earlier snapshots go on.
 func (s *Store) Fetch(ctx context.Context, spec Spec, last string) (snapshot source.Snapshot, changed bool, err error) {
-	remote, err := s.remote(spec)
+	remote, err := s.remote(ctx, spec)
 	if err != nil {
 		return source.Snapshot{}, false, classified(ctx, redacted(spec.URL), err)
 	}
@@ -88,47 +99,126 @@ func (s *Store) Fetch(ctx context.Context, spec Spec, last string) (snapshot sou
 }
 
 func (s *Store) bring(ctx context.Context, spec Spec, remote *remote) (source.Snapshot, error) {
-	refs, err := remote.references(ctx)
-	if err != nil {
-		return source.Snapshot{}, err
-	}
-	shown := newAdvertised(remote.address, refs)
-	target, err := shown.resolve(spec.Ref)
-	if err != nil {
-		return source.Snapshot{}, err
-	}
-	r := s.repository(spec.URL)
-	if err := r.lock(ctx); err != nil {
-		return source.Snapshot{}, err
-	}
-	defer r.unlock()
-	f := fetch{remote, shown, target, spec.Ref.Branch}
 	for again := true; ; again = false {
-		gen, err := r.provide(ctx, f)
+		gen, at, err := s.fetched(ctx, spec, remote)
 		if err != nil {
 			return source.Snapshot{}, err
 		}
-		snapshot, err := gen.snapshot(target.commit, target.revision(), spec.Ignore)
+		snapshot, err := s.snapshot(ctx, spec, gen, at, s.fetchedToo)
 		if err != nil && gen.broken.Load() && again { // then it is replaced
 			continue
+		}
+		if err == nil {
+			err = s.grant(spec, snapshot.Revision)
 		}
 		return snapshot, err
 	}
 }
 
-// Open brings the snapshot of a revision that was fetched before, without the
-// network; spec.Ref and spec.Auth don't matter. The error wraps fs.ErrNotExist
-// when it isn't there any more, or is damaged: then it has to be fetched.
-func (s *Store) Open(spec Spec, revision string) (source.Snapshot, error) {
-	gen, err := s.repository(spec.URL).find(revision)
+// fetched makes sure of the commit that spec means now.
+func (s *Store) fetched(ctx context.Context, spec Spec, remote *remote) (*generation, target, error) {
+	refs, err := remote.references(ctx)
+	if err != nil {
+		return nil, target{}, err
+	}
+	shown := newAdvertised(remote.address, refs)
+	at, err := shown.resolve(spec.Ref)
+	if err != nil {
+		return nil, at, err
+	}
+	if at.tag, err = spec.Verify.tagOf(at, spec.Ref, remote.address); err != nil {
+		return nil, at, err
+	}
+	r := s.repository(spec.URL)
+	if err := r.lock(ctx); err != nil {
+		return nil, at, err
+	}
+	defer r.unlock()
+	gen, err := r.provide(ctx, fetch{remote, shown, at, spec.Ref.Branch})
+	return gen, at, err
+}
+
+// fetchedToo is fetched for a repository beside the one that was asked for.
+func (s *Store) fetchedToo(ctx context.Context, spec Spec) (*generation, target, error) {
+	remote, err := s.remote(ctx, spec)
+	if err != nil {
+		return nil, target{}, classified(ctx, redacted(spec.URL), err)
+	}
+	defer remote.close()
+	gen, at, err := s.fetched(ctx, spec, remote)
+	if err != nil {
+		err = classified(ctx, remote.address, err)
+	}
+	return gen, at, err
+}
+
+// snapshot is the tree at a commit, signed by whom it has to be, with the ignore
+// rules applied. All folders are looked at once, so a store that lost some is found
+// out here. The error wraps fs.ErrNotExist then.
+func (s *Store) snapshot(ctx context.Context, spec Spec, gen *generation, at target, find finder) (source.Snapshot, error) {
+	verified, err := gen.verified(spec.Verify, at.commit, at.tag)
 	if err != nil {
 		return source.Snapshot{}, fmt.Errorf("%s: %w", redacted(spec.URL), err)
 	}
-	snapshot, err := gen.snapshot(commitOf(revision), revision, spec.Ignore)
+	tree, err := s.assemble(ctx, spec, gen, at, find, 0)
+	if err != nil {
+		return source.Snapshot{}, err
+	}
+	visible, err := source.Ignored(tree, spec.Ignore)
+	if err != nil {
+		return source.Snapshot{}, fmt.Errorf("revision %s: %w", at.revision(), err)
+	}
+	digest, err := gen.digests.Of(visible)
+	if err != nil {
+		return source.Snapshot{}, fmt.Errorf("revision %s: %w: %w", at.revision(), fs.ErrNotExist, err)
+	}
+	return source.Snapshot{Revision: at.revision(), Digest: digest, Tree: visible, Verified: verified}, nil
+}
+
+// Open brings the snapshot of a revision that was fetched before for the same owner,
+// without the network; spec.Ref and spec.Auth don't matter. Signatures are checked
+// anew. The error wraps fs.ErrNotExist when it isn't there any more, or is damaged:
+// then it has to be fetched.
+func (s *Store) Open(spec Spec, revision string) (source.Snapshot, error) {
+	err := s.mayOpen(spec, revision)
+	var gen *generation
+	var at target
+	if err == nil {
+		gen, at, err = s.kept(spec, revision)
+	}
+	if err != nil {
+		return source.Snapshot{}, fmt.Errorf("%s: %w", redacted(spec.URL), err)
+	}
+	snapshot, err := s.snapshot(context.Background(), spec, gen, at, s.keptToo)
 	if err != nil {
 		return source.Snapshot{}, fmt.Errorf("%s: %w", redacted(spec.URL), err)
 	}
 	return snapshot, nil
+}
+
+// kept finds the commit of a revision that was fetched before.
+func (s *Store) kept(spec Spec, revision string) (*generation, target, error) {
+	label, _, _ := strings.Cut(revision, "@sha1:")
+	if label == revision {
+		label = ""
+	}
+	at := target{commit: commitOf(revision), label: label}
+	gen, err := s.repository(spec.URL).find(revision)
+	if err != nil {
+		return nil, at, err
+	}
+	if spec.Verify.wantsTag() {
+		if at.tag = gen.tagAt(at); at.tag.IsZero() {
+			return nil, at, fmt.Errorf("the tag of revision %s: %w", revision, fs.ErrNotExist)
+		}
+	}
+	return gen, at, nil
+}
+
+// keptToo is kept for the pinned commit of a repository beside the one that was
+// asked for.
+func (s *Store) keptToo(_ context.Context, spec Spec) (*generation, target, error) {
+	return s.kept(spec, "sha1:"+spec.Ref.Commit)
 }
 
 // repository is what is kept of a URL; its folder is named by the URL's hash,

@@ -29,6 +29,7 @@ const (
 const (
 	GitOperationSucceededReason = "GitOperationSucceeded" // event: nothing new
 	GitOperationFailedReason    = "GitOperationFailed"
+	IncludeUnavailableReason    = "IncludeUnavailable" // an included repository has nothing yet
 )
 
 // Reasons of an OCIRepository.
