@@ -25,11 +25,11 @@ func (p *planning) known(c Change) (Change, bool) {
 	case known && r.Owner == p.req.Unit && untouched(c.hash, w, r, known):
 		c.Action = Unchanged
 		return c, true
-	case frozen(c.desired, r):
+	case p.frozen(c.desired, r):
 		c.Action, c.Reason = Skipped, kustomizev1.ReconcileAnnotation+" is disabled"
 		return c, true
-	case excused(c.desired, known) != "":
-		c.Action, c.Reason = Skipped, excused(c.desired, known)
+	case p.excused(c.desired, known) != "":
+		c.Action, c.Reason = Skipped, p.excused(c.desired, known)
 		return c, true
 	case !known && same && expires(c.desired):
 		c.Action, c.Reason = Unchanged, "it ran, and is removed"
@@ -45,9 +45,9 @@ func (p *planning) ask(ctx context.Context, c Change) (Change, error) {
 	if known && taken(p.req.Unit, r, p.claimed[c.Key.ObjMetadata], p.Exists) {
 		return c, fmt.Errorf("%s is managed by %s %s now: remove it from one of the two sources", c.Key, r.Owner.Kind, r.Owner)
 	}
-	if !known && says(c.desired, PolicyAnnotation, policyIfNotPresent) {
+	if !known && p.says(c.desired, PolicyAnnotation, policyIfNotPresent) {
 		if _, err := p.get(ctx, c.Key); !apierrors.IsNotFound(err) {
-			c.Action, c.Reason = Skipped, excused(c.desired, true)
+			c.Action, c.Reason = Skipped, p.excused(c.desired, true)
 			return c, refusedOrNil(c.Key, "look", err)
 		}
 	}
@@ -55,10 +55,14 @@ func (p *planning) ask(ctx context.Context, c Change) (Change, error) {
 	if immutable(err) {
 		return p.recreate(ctx, c, r, known, err)
 	}
+	if p.awaitsNamespace(c.Key, err) {
+		c.Action, c.Reason, c.deferred = Created, "namespace created before this set", true
+		return c, nil
+	}
 	if err != nil {
 		return c, refused(c.Key, "dry-run", err)
 	}
-	if why := excused(answer, true); answer.GetResourceVersion() != "" && why != "" {
+	if why := p.excused(answer, true); answer.GetResourceVersion() != "" && why != "" {
 		c.Action, c.Reason = Skipped, why // by an annotation on the cluster
 		return c, nil
 	}
@@ -120,7 +124,7 @@ func (p *planning) dryRun(ctx context.Context, c Change, exists bool) (Change, *
 func (p *planning) another(c Change) drift.Writer {
 	return func(e metav1.ManagedFieldsEntry) bool {
 		ours := e.Manager == p.manager && e.Operation == metav1.ManagedFieldsOperationApply
-		return !ours && e.Subresource != "status" && (c.merges || !byKubectl(e))
+		return !ours && e.Subresource != "status" && (c.merges || !p.former(e))
 	}
 }
 
@@ -173,7 +177,7 @@ func (p *planning) explain(ctx context.Context, c Change, answer *unstructured.U
 	if !c.Writes() {
 		return c, nil
 	}
-	warn := p.req.ReportDrift || says(c.desired, DriftAnnotation, driftWarn) || says(answer, DriftAnnotation, driftWarn)
+	warn := p.req.ReportDrift || p.says(c.desired, DriftAnnotation, driftWarn) || p.says(answer, DriftAnnotation, driftWarn)
 	_, remembered := p.req.Written[c.Key]
 	forgotten := warn && known && !remembered
 	if c.Action == Configured && (c.drifted || forgotten || p.req.Explain) {
@@ -224,7 +228,7 @@ func (p *planning) differences(ctx context.Context, key kube.Key, answer *unstru
 // recreate plans to delete and create an object of which a field cannot be
 // changed in place, if that is allowed; else the refusal names the field.
 func (p *planning) recreate(ctx context.Context, c Change, r live.Record, known bool, refusal error) (Change, error) {
-	allowed := mayRecreate(c.desired, p.req.Force)
+	allowed := p.mayRecreate(c.desired)
 	if allowed && known {
 		c.Action, c.Reason, c.uid = Recreated, "a field cannot be changed in place", r.UID
 		return c, nil

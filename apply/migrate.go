@@ -3,28 +3,36 @@ package apply
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/retry"
 )
 
-// kubectlHolds tells whether kubectl, in any of its forms, manages fields of
-// the object. It does not after a pass of ours: what only kubectl had set, and
-// the source has not, goes away.
-func kubectlHolds(obj *unstructured.Unstructured) bool {
-	return slices.ContainsFunc(obj.GetManagedFields(), byKubectl)
-}
-
+// byKubectl tells whether kubectl, in any of its forms, manages the fields of an
+// entry. It does not after a pass of ours: what only kubectl had set, and the
+// source has not, goes away.
 func byKubectl(entry metav1.ManagedFieldsEntry) bool {
 	return strings.Contains(entry.Manager, "kubectl")
+}
+
+// former tells whether an entry is of one who wrote the object before us, in our
+// place: kubectl for a Kustomization, Helm's client-side writes for a release.
+func (p *planning) former(entry metav1.ManagedFieldsEntry) bool {
+	if p.req.Unit.Kind == helmv2.HelmReleaseKind {
+		return byHelm(entry)
+	}
+	return byKubectl(entry)
+}
+
+func byHelm(entry metav1.ManagedFieldsEntry) bool {
+	return entry.Operation == metav1.ManagedFieldsOperationUpdate && entry.Subresource == "" && strings.Contains(entry.Manager, "helm")
 }
 
 // migrate makes kubectl's fields ours, so that the apply that follows removes
@@ -45,7 +53,7 @@ func (p *planning) migrateOnce(ctx context.Context, key kube.Key) error {
 	if err != nil {
 		return err
 	}
-	merged, err := takeOver(p.manager, current.GetManagedFields(), current.GetAPIVersion(), p.req.Rules.Kept(key.GroupKind))
+	merged, err := takeOver(p.manager, p.former, current.GetManagedFields(), current.GetAPIVersion(), p.req.Rules.Kept(key.GroupKind))
 	if err != nil {
 		return err
 	}
@@ -66,13 +74,13 @@ const keeper = "plumb"
 
 // takeOver is the list of managers with kubectl's fields added to ours, but for
 // those that are kept as they are.
-func takeOver(manager string, entries []metav1.ManagedFieldsEntry, apiVersion string, keep []drift.Path) ([]metav1.ManagedFieldsEntry, error) {
+func takeOver(manager string, former drift.Writer, entries []metav1.ManagedFieldsEntry, apiVersion string, keep []drift.Path) ([]metav1.ManagedFieldsEntry, error) {
 	ours, kept, keeps := fieldpath.NewSet(), fieldpath.NewSet(), leaves(keep)
 	var others []metav1.ManagedFieldsEntry
 	for _, entry := range entries {
 		byUs := entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
 		byKeeper := entry.Manager == keeper && entry.Operation == metav1.ManagedFieldsOperationUpdate
-		if !byUs && !byKeeper && !byKubectl(entry) {
+		if !byUs && !byKeeper && !former(entry) {
 			others = append(others, entry)
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,12 +42,12 @@ func TestKubectlHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := kubectlHolds(edited(t, managedBy(t, c.entry))); got != c.want {
+			if got := slices.ContainsFunc(edited(t, managedBy(t, c.entry)).GetManagedFields(), byKubectl); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
 	}
-	if kubectlHolds(&unstructured.Unstructured{}) {
+	if slices.ContainsFunc((&unstructured.Unstructured{}).GetManagedFields(), byKubectl) {
 		t.Error("kubectl holds fields of nothing")
 	}
 }
@@ -83,7 +84,7 @@ func TestTakeOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := takeOver(manager, c.entries, "v1", nil)
+			got, err := takeOver(manager, byKubectl, c.entries, "v1", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +110,7 @@ func TestTakeOverKeepsTheRestart(t *testing.T) {
 	)
 	entries := []metav1.ManagedFieldsEntry{entry("kubectl-rollout", update, "", fmt.Sprintf(place, restart+`,"f:x":{}`))}
 	for range 2 { // the second time the keeper is there already
-		got, err := takeOver(manager, entries, "v1", drift.Rules{}.Kept(schema.GroupKind{Group: "apps", Kind: "Deployment"}))
+		got, err := takeOver(manager, byKubectl, entries, "v1", drift.Rules{}.Kept(schema.GroupKind{Group: "apps", Kind: "Deployment"}))
 		if err != nil || len(got) != 2 {
 			t.Fatalf("got %v, %v", got, err)
 		}
@@ -125,11 +126,11 @@ func TestTakeOverKeepsTheRestart(t *testing.T) {
 
 func TestTakeOverAgainChangesNothing(t *testing.T) {
 	t.Parallel()
-	once, err := takeOver(manager, []metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data":{"f:a":{}}}`)}, "v1", nil)
+	once, err := takeOver(manager, byKubectl, []metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data":{"f:a":{}}}`)}, "v1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	twice, err := takeOver(manager, once, "v1", nil)
+	twice, err := takeOver(manager, byKubectl, once, "v1", nil)
 	if err != nil || len(twice) != 1 || !sameJSON(t, once[0].FieldsV1.GetRawBytes(), twice[0].FieldsV1.GetRawBytes()) {
 		t.Errorf("got %v, %v, want %v", twice, err, once)
 	}
@@ -137,11 +138,11 @@ func TestTakeOverAgainChangesNothing(t *testing.T) {
 
 func TestTakeOverRefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
-	if got, err := takeOver(manager, []metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data"`)}, "v1", nil); err == nil {
+	if got, err := takeOver(manager, byKubectl, []metav1.ManagedFieldsEntry{entry("kubectl", update, "", `{"f:data"`)}, "v1", nil); err == nil {
 		t.Errorf("got %v, want an error", got)
 	}
 	unread := entry("somebody", update, "", `{"f:data"`)
-	if got, err := takeOver(manager, []metav1.ManagedFieldsEntry{unread}, "v1", nil); err != nil || len(got) != 2 || !reflect.DeepEqual(got[0], unread) {
+	if got, err := takeOver(manager, byKubectl, []metav1.ManagedFieldsEntry{unread}, "v1", nil); err != nil || len(got) != 2 || !reflect.DeepEqual(got[0], unread) {
 		t.Errorf("got %v, %v: what others hold is none of our business", got, err)
 	}
 }

@@ -82,6 +82,20 @@ type Plan struct {
 // Changes are all changes, in order.
 func (p Plan) Changes() []Change { return slices.Concat(p.Stages...) }
 
+// Known is what the plan found out about objects that it does not write.
+func (p Plan) Known() map[kube.Key]Written {
+	out := map[kube.Key]Written{}
+	for _, c := range p.Changes() {
+		if c.Action == Unchanged {
+			out[c.Key] = Written{Desired: c.hash, Owned: c.owned}
+		}
+	}
+	return out
+}
+
+// Object is the object as it is sent: without the fields that are left alone.
+func (c Change) Object() *unstructured.Unstructured { return c.desired.DeepCopy() }
+
 // Empty tells whether there is nothing to write.
 func (p Plan) Empty() bool {
 	return !slices.ContainsFunc(p.Changes(), Change.Writes)
@@ -95,14 +109,14 @@ func untouched(hash drift.Hash, w Written, r live.Record, known bool) bool {
 
 // judge decides from what is there and from the answer to a dry run.
 func (p *planning) judge(c Change, answer *unstructured.Unstructured, r live.Record, known bool) Change {
-	c.migrate = kubectlHolds(answer) && !c.merges
+	c.migrate = slices.ContainsFunc(answer.GetManagedFields(), p.former) && !c.merges
 	c.owned = live.Reduce(p.req.Unit.Kind, answer).Owned
 	switch {
 	case answer.GetResourceVersion() == "":
 		c.Action = Created
 	case !known:
 		c.Action = Configured // it exists without our labels
-	case c.migrate, drift.Content(answer) != r.Content, c.owned != r.Owned:
+	case drift.Content(answer) != r.Content, !p.req.ByContent && (c.migrate || c.owned != r.Owned):
 		c.Action = Configured
 	default:
 		c.Action = Unchanged

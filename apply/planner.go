@@ -6,11 +6,13 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
@@ -48,6 +50,12 @@ type Request struct {
 	Rules drift.Rules
 	// ReportDrift has what somebody else changed reported, and left as it is.
 	ReportDrift bool
+	// Creates is a namespace that may not be there yet, and will be when the plan is
+	// run; "" for none.
+	Creates string
+	// ByContent has an object count as different by what it says alone, and not by
+	// who owns its fields.
+	ByContent bool
 	// Explain has the fields of every change told, not of drift only.
 	Explain bool
 }
@@ -82,6 +90,7 @@ type planning struct {
 	scaling  *scaling
 	stages   [stages][]Change
 	manager  string // the field manager
+	steered  bool   // objects steer by annotations how they are applied
 }
 
 // Follow has the live view follow the kinds of a unit's inventory, for when
@@ -93,7 +102,8 @@ func (a *Applier) Follow(ctx context.Context, unit live.User, inventory []kube.K
 func (a *Applier) planning(req Request) *planning {
 	p := &planning{
 		Applier: a, req: req, provides: provides(req.Objects), scaling: newScaling(req.Objects),
-		manager: req.Unit.Manager(), fresh: map[string]bool{}, claimed: map[object.ObjMetadata]bool{},
+		manager: req.Unit.Manager(), steered: req.Unit.Kind == kustomizev1.KustomizationKind,
+		fresh: map[string]bool{}, claimed: map[object.ObjMetadata]bool{},
 	}
 	for _, key := range req.Inventory {
 		p.claimed[key.ObjMetadata] = true
@@ -184,7 +194,7 @@ func (p *planning) wish(desired *unstructured.Unstructured) Change {
 	}
 	return Change{
 		Key: key, desired: desired, hash: drift.Content(desired).With(ignored),
-		merges: says(desired, PolicyAnnotation, policyMerge),
+		merges: p.says(desired, PolicyAnnotation, policyMerge),
 	}
 }
 
@@ -201,11 +211,17 @@ func (p *planning) noteNew(stage []Change) {
 func (p *planning) deferUntried(later [][]Change) {
 	for _, stage := range later {
 		for i := range stage {
-			if p.fresh[stage[i].Key.Namespace] && excused(stage[i].desired, false) == "" {
+			if p.fresh[stage[i].Key.Namespace] && p.excused(stage[i].desired, false) == "" {
 				stage[i].Action, stage[i].Reason, stage[i].deferred = Created, "namespace created by this set", true
 			}
 		}
 	}
+}
+
+// awaitsNamespace tells whether an object was refused for want of the namespace
+// that is created before the plan is run.
+func (p *planning) awaitsNamespace(key kube.Key, err error) bool {
+	return p.req.Creates != "" && key.Namespace == p.req.Creates && apierrors.IsNotFound(err)
 }
 
 // try decides each change of a stage that is not deferred. Each goroutine has

@@ -79,3 +79,27 @@ func expires(obj *unstructured.Unstructured) bool {
 	_, found, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "ttlSecondsAfterFinished")
 	return found
 }
+
+// The same, for objects that do steer how they are applied.
+
+func (p *planning) says(obj *unstructured.Unstructured, name, value string) bool {
+	return p.steered && says(obj, name, value)
+}
+
+func (p *planning) frozen(obj *unstructured.Unstructured, r live.Record) bool {
+	return p.steered && frozen(obj, r)
+}
+
+func (p *planning) excused(obj *unstructured.Unstructured, exists bool) string {
+	if !p.steered {
+		return ""
+	}
+	return excused(obj, exists)
+}
+
+func (p *planning) mayRecreate(obj *unstructured.Unstructured) bool {
+	if !p.steered {
+		return p.req.Force && !precious[obj.GroupVersionKind().GroupKind()]
+	}
+	return mayRecreate(obj, p.req.Force)
+}

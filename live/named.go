@@ -124,7 +124,7 @@ func (n *named) set(obj *unstructured.Unstructured, resourceVersion string) {
 	n.object = obj
 	n.view.mu.Unlock()
 	if change, ok := between(old, obj); ok {
-		n.view.notify(change)
+		n.view.tell(change)
 	}
 }
 

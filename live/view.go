@@ -38,6 +38,8 @@ type View struct {
 	named map[kube.Key]*named
 	// checks are the units' own ideas of healthy.
 	checks map[User]*health.Checks
+	// listeners are told of changes of single objects.
+	listeners map[kube.Key]map[*listener]bool
 }
 
 // selection is what one watch sees: the objects of one kind that belong to units
@@ -62,11 +64,12 @@ type kind struct {
 // of any lock, after each change that somebody may want to be woken for.
 func New(ctx context.Context, cluster *kube.Cluster, notify func(Change)) *View {
 	return &View{
-		cluster: cluster,
-		notify:  notify,
-		kinds:   map[selection]*kind{},
-		named:   map[kube.Key]*named{},
-		checks:  map[User]*health.Checks{},
+		cluster:   cluster,
+		notify:    notify,
+		kinds:     map[selection]*kind{},
+		named:     map[kube.Key]*named{},
+		checks:    map[User]*health.Checks{},
+		listeners: map[kube.Key]map[*listener]bool{},
 		spawn: func(run func(context.Context)) func() {
 			ctx, cancel := context.WithCancel(ctx)
 			go run(ctx)
@@ -229,9 +232,9 @@ func (k *kind) set(r Record) {
 	k.view.mu.Unlock()
 	switch {
 	case !known:
-		k.view.notify(Change{New: &r})
+		k.view.tell(Change{New: &r})
 	case !alike(old, r):
-		k.view.notify(Change{Old: &old, New: &r})
+		k.view.tell(Change{Old: &old, New: &r})
 	}
 }
 
@@ -249,7 +252,7 @@ func (k *kind) remove(obj *unstructured.Unstructured) {
 	}
 	delete(k.records, key)
 	k.view.mu.Unlock()
-	k.view.notify(Change{Old: &old})
+	k.view.tell(Change{Old: &old})
 }
 
 // replace implements sink.
@@ -260,7 +263,7 @@ func (k *kind) replace(objs []*unstructured.Unstructured, resourceVersion string
 		k.put(obj)
 	}
 	for _, r := range k.missing(listed, resourceVersion) {
-		k.view.notify(Change{Old: &r})
+		k.view.tell(Change{Old: &r})
 	}
 }
 

@@ -21,6 +21,7 @@ var layers = [][]string{
 	{"fetch"},
 	{"live"},
 	{"apply", "prune"},
+	{"helmrel/*"},
 	{"engine", "explain"},
 	{"preview"},
 	{"cli"},
@@ -51,7 +52,7 @@ var bans = []struct {
 // that they use. Workload objects are written by apply and prune only; the
 // engine patches its own kinds and creates events.
 var writers = map[string][]string{
-	"apply":         {"Apply", "Delete"},
+	"apply":         {"Apply", "Create", "Delete", "Patch", "Update"},
 	"prune":         {"Delete"},
 	"engine":        {"Create", "Patch"},
 	"cli":           {"Apply", "Create", "Delete", "Patch"},

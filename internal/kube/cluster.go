@@ -69,6 +69,7 @@ type Cluster struct {
 type mapping struct {
 	mu     sync.Mutex
 	mapper meta.RESTMapper
+	served served
 }
 
 // Connect prepares a connection; the first request is made by whoever needs it.
@@ -130,8 +131,11 @@ func (c *Cluster) ResetMapping() error {
 		return err
 	}
 	c.mapping.mu.Lock()
-	defer c.mapping.mu.Unlock()
 	c.mapping.mapper = mapper
+	c.mapping.mu.Unlock()
+	c.mapping.served.mu.Lock()
+	defer c.mapping.served.mu.Unlock()
+	c.mapping.served.known = nil
 	return nil
 }
 
@@ -195,14 +199,23 @@ func (c *Cluster) PatchJSON(ctx context.Context, key Key, patch []byte, manager 
 // gone is true when the object is no more, and false when the server has only
 // marked it, because a finalizer or a grace period keeps it.
 func (c *Cluster) Delete(ctx context.Context, key Key, uid types.UID, resourceVersion string) (gone bool, err error) {
+	return c.delete(ctx, key, metav1.DeletePropagationBackground, preconditions(uid, resourceVersion))
+}
+
+// DeleteAs deletes one object, whichever it is, with what depends on it as policy
+// says. gone is as for Delete.
+func (c *Cluster) DeleteAs(ctx context.Context, key Key, policy metav1.DeletionPropagation) (gone bool, err error) {
+	return c.delete(ctx, key, policy, nil)
+}
+
+func (c *Cluster) delete(ctx context.Context, key Key, policy metav1.DeletionPropagation, only *metav1.Preconditions) (bool, error) {
 	m, err := c.Mapping(key.GVK())
 	if err != nil {
 		return false, err
 	}
-	policy := metav1.DeletePropagationBackground
 	body, err := json.Marshal(metav1.DeleteOptions{
 		TypeMeta:          metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
-		Preconditions:     preconditions(uid, resourceVersion),
+		Preconditions:     only,
 		PropagationPolicy: &policy,
 	})
 	if err != nil {
