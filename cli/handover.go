@@ -26,6 +26,10 @@ import (
 // ownKinds are the kinds that a one-shot run drives, sources first.
 var ownKinds = []schema.GroupVersionKind{
 	sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.BucketKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.OCIRepositoryKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.HelmRepositoryKind),
+	sourcev1.GroupVersion.WithKind(sourcev1.HelmChartKind),
 	kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
 }
 

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
 	"github.com/plumb-gitops/plumb/apply"
@@ -63,8 +65,7 @@ func (t *tracker) brings(a engine.Action) bool {
 	if len(t.namespaces) > 0 && !slices.Contains(t.namespaces, a.Key.Namespace) {
 		return false
 	}
-	kind := a.Key.GroupKind.Kind
-	return a.Verb == string(apply.Created) && (kind == kustomizev1.KustomizationKind && a.Key.GroupKind.Group == kustomizev1.GroupVersion.Group || kind == "GitRepository")
+	return a.Verb == string(apply.Created) && slices.ContainsFunc(ownKinds, func(k schema.GroupVersionKind) bool { return k.GroupKind() == a.Key.GroupKind })
 }
 
 // state is where one object stands.

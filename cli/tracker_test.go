@@ -269,6 +269,7 @@ func TestTrackerExpectsWhatItsObjectsBring(t *testing.T) {
 	}{
 		{"a created Kustomization", did("created", key(kustomize, "Kustomization", "apps", "child")), []string{unit("child")}},
 		{"a created GitRepository", did("created", key(source, "GitRepository", "apps", "child")), []string{"GitRepository/apps/child"}},
+		{"a created Bucket", did("created", key(source, "Bucket", "apps", "child")), []string{"Bucket/apps/child"}},
 		{"a configured Kustomization is known already", did("configured", key(kustomize, "Kustomization", "apps", "child")), nil},
 		{"a deleted Kustomization", did("deleted", key(kustomize, "Kustomization", "apps", "child")), nil},
 		{"a Kustomization that could not be made", did("failed", key(kustomize, "Kustomization", "apps", "child")), nil},
