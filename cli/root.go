@@ -22,6 +22,7 @@ const (
 	exitFailed      = 1   // something is not as it was asked to be
 	exitUsage       = 2   // the command line is wrong
 	exitTimeout     = 3   // time ran out first
+	exitMemory      = 4   // the memory watch ended it: start it anew
 	exitInterrupted = 130 // Ctrl-C
 )
 

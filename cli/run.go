@@ -21,6 +21,7 @@ import (
 
 type runFlags struct {
 	engineFlags
+	memory      memoryFlags
 	leaderElect bool
 	metricsAddr string
 	healthAddr  string
@@ -40,6 +41,7 @@ func newRun(g *global) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), g, f) },
 	}
 	f.add(cmd)
+	f.memory.add(cmd)
 	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "take the lease first, so that one engine works on a cluster at a time")
 	cmd.Flags().StringVar(&f.metricsAddr, "metrics-addr", ":8080", "address of /metrics; port 0 takes a free one, \"\" serves none")
 	cmd.Flags().StringVar(&f.healthAddr, "health-addr", ":9440", "address of /healthz and /readyz; port 0 takes a free one, \"\" serves none")
@@ -56,12 +58,18 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	if err := f.alone(ctx, options.Cluster); err != nil {
 		return err
 	}
+	gate, watch, err := f.memory.guard(log)
+	if err != nil {
+		return err
+	}
+	options.Heavy = gate
 	var ready atomic.Bool
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(ctx, log, "metrics", f.metricsAddr, metricsHandler(options.Drift)) })
 	group.Go(func() error { return serve(ctx, log, "health", f.healthAddr, healthHandler(&ready)) })
+	group.Go(func() error { return watchMemory(ctx, watch) })
 	group.Go(func() error {
 		defer cancel() // the servers end with the engine
 		return engine.Run(ctx, options, func() {

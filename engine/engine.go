@@ -23,6 +23,7 @@ import (
 	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/memory"
 	"github.com/plumb-gitops/plumb/live"
 )
 
@@ -51,11 +52,13 @@ type Options struct {
 	StrictSubstitution bool
 	// AdditiveReadyExpr asks of a dependency with a readyExpr to be Ready as well.
 	AdditiveReadyExpr bool
-	DriftRules        drift.Rules // the built-in rules that are on
-	Drift             *drift.Log  // takes what was found
-	OwnNamespace      string      // where Plumb itself runs, "" when outside of the cluster
-	Namespaces        []string    // work on objects of these only; all when empty
-	LeaderElection    Election
+	// Heavy admits rendering by its estimated bytes; nil admits all.
+	Heavy          *memory.Gate
+	DriftRules     drift.Rules // the built-in rules that are on
+	Drift          *drift.Log  // takes what was found
+	OwnNamespace   string      // where Plumb itself runs, "" when outside of the cluster
+	Namespaces     []string    // work on objects of these only; all when empty
+	LeaderElection Election
 	// DryRun writes nothing: passes end with what they would do.
 	DryRun bool
 	// Observe, when set, is told how each pass ended. It must not block.

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"github.com/plumb-gitops/plumb/internal/memory"
+)
+
+// memoryFlags are the settings helm-controller.outOfMemoryWatch.enabled,
+// memoryThreshold and interval.
+type memoryFlags struct {
+	memory.Options
+	watch bool
+}
+
+func (f *memoryFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.watch, "memory-watch", false, "end actions cleanly and exit with code 4, to be started anew, before the memory limit is reached")
+	cmd.Flags().IntVar(&f.Threshold, "memory-threshold", memory.DefaultThreshold, "how much of the memory limit may be in use, in percent")
+	cmd.Flags().DurationVar(&f.Interval, "memory-interval", memory.DefaultInterval, "how often to look at the memory in use")
+}
+
+// heavyBytes is how much heavy work may need at once where nothing limits the
+// process; else it is a quarter of the limit.
+const heavyBytes = 512 << 20
+
+// guard makes the gate for heavy work and the watch that holds it, which is nil
+// when there is nothing to watch. The heap is kept below the limit in any case.
+func (f *memoryFlags) guard(log logr.Logger) (*memory.Gate, *memory.Watch, error) {
+	if err := f.Validate(); err != nil {
+		return nil, nil, usage(err)
+	}
+	group, err := memory.Find("/")
+	if errors.Is(err, memory.ErrUnlimited) {
+		return memory.NewGate(heavyBytes), nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	gate := memory.NewGate(group.Limit / 4)
+	w := &memory.Watch{Options: f.Options, Group: group, Gate: gate, Log: log}
+	w.LimitHeap()
+	log.Info("memory", "limitBytes", group.Limit, "heapLimitBytes", debug.SetMemoryLimit(-1), "watched", f.watch)
+	if !f.watch {
+		return gate, nil, nil
+	}
+	return gate, w, nil
+}
+
+// watchMemory runs a watch until ctx ends. Its end is that of the process, with a
+// code of its own: whoever started it starts it anew.
+func watchMemory(ctx context.Context, w *memory.Watch) error {
+	if w == nil {
+		return nil
+	}
+	err := w.Run(ctx)
+	short := new(memory.Short)
+	if errors.As(err, &short) {
+		w.Log.Info("stopping: "+short.Error(), "usedBytes", short.Used, "limitBytes", short.Limit)
+		return &exitError{exitMemory, err}
+	}
+	return err
+}
