@@ -15,6 +15,7 @@ var layers = [][]string{
 	{"source", "dag", "health", "drift"},
 	{"source/store", "source/transport", "source/cloud", "build/*"},
 	{"source/archive", "source/objects"},
+	{"helmrel/charts"},
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
 	{"source/helmrepo"},
 	{"source/*"},
