@@ -15,9 +15,11 @@ func newTree(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tree KIND/NAME",
 		Short: "Show what an object brought to the cluster",
-		Long:  `Prints a Kustomization with all that it applied, nested Kustomizations included, and how each is.`,
+		Long: `Prints a Kustomization or a HelmRelease with all that it applied, Kustomizations and HelmReleases among
+that included, and how each is.`,
 		Example: `  plumb tree kustomization/flux-system -n flux-system
-  plumb tree ks/apps -o json`,
+  plumb tree ks/apps -o json
+  plumb tree hr/podinfo -n apps`,
 		Args: objectArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return showTree(cmd.Context(), g, namespace, output, args)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -19,7 +20,13 @@ import (
 // unhealthy goes from a Kustomization down to the first object that is not as
 // its spec says, and on to what its pods and their events say.
 func unhealthy(ctx context.Context, r Reader, k *kustomizev1.Kustomization) ([]string, error) {
-	for _, key := range checked(k) {
+	return firstUnhealthy(ctx, r, checked(k))
+}
+
+// firstUnhealthy is the first of some objects that is not as its spec says, and what
+// its pods and their events say.
+func firstUnhealthy(ctx context.Context, r Reader, keys []kube.Key) ([]string, error) {
+	for _, key := range keys {
 		obj, err := get(ctx, r, key)
 		if err != nil {
 			return nil, err
@@ -152,19 +159,9 @@ func newestWarning(ctx context.Context, r Reader, obj *unstructured.Unstructured
 
 // objectSteps is the way of an object that a Kustomization applied.
 func objectSteps(ctx context.Context, r Reader, key kube.Key, obj *unstructured.Unstructured) ([]Step, error) {
-	labels := obj.GetLabels()
-	var steps []Step
-	if name := labels[kustomizev1.NameLabel]; name != "" {
-		unit := unitKey(labels[kustomizev1.NamespaceLabel], name)
-		above, err := unitSteps(ctx, r, unit, map[kube.Key]bool{})
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range above {
-			if s.Stage != "health" { // this object's own is what was asked for
-				steps = append(steps, s)
-			}
-		}
+	steps, err := ownerSteps(ctx, r, obj.GetLabels())
+	if err != nil {
+		return nil, err
 	}
 	own := Step{Stage: "health", Object: key.String(), State: Done}
 	if v := health.Of(obj); v.Status != health.Current {
@@ -176,4 +173,25 @@ func objectSteps(ctx context.Context, r Reader, key kube.Key, obj *unstructured.
 		own.Because = because
 	}
 	return append(steps, own), nil
+}
+
+// ownerSteps are the steps of the units that an object's labels name, but for their
+// health: the object's own is what was asked for.
+func ownerSteps(ctx context.Context, r Reader, labels map[string]string) ([]Step, error) {
+	var above []Step
+	if name := labels[kustomizev1.NameLabel]; name != "" {
+		steps, err := unitSteps(ctx, r, unitKey(labels[kustomizev1.NamespaceLabel], name), map[kube.Key]bool{})
+		if err != nil {
+			return nil, err
+		}
+		above = append(above, steps...)
+	}
+	if name := labels[helmv2.NameLabel]; name != "" {
+		steps, err := releaseSteps(ctx, r, releaseKey(labels[helmv2.NamespaceLabel], name), map[kube.Key]bool{})
+		if err != nil {
+			return nil, err
+		}
+		above = append(above, steps...)
+	}
+	return slices.DeleteFunc(above, func(s Step) bool { return s.Stage == "health" }), nil
 }

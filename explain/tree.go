@@ -9,8 +9,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -28,7 +30,7 @@ type Node struct {
 // atOnce is how many objects are read at a time.
 const atOnce = 16
 
-// Tree reads a Kustomization with its whole inventory, nested Kustomizations
+// Tree reads a Kustomization or a HelmRelease with its whole inventory, those in it
 // included. The error is ErrNotFound when it is not there.
 func Tree(ctx context.Context, r Reader, key kube.Key) (Node, error) {
 	return tree(ctx, r, key, map[kube.Key]bool{})
@@ -45,16 +47,12 @@ func tree(ctx context.Context, r Reader, key kube.Key, above map[kube.Key]bool) 
 		return Node{}, fmt.Errorf("%s: %w", key, ErrNotFound)
 	}
 	n := node(key, obj)
-	if obj == nil || key.GroupKind != unitKey("", "").GroupKind || above[key] {
+	if obj == nil || above[key] {
 		return n, nil
 	}
-	k, err := unitOf(ctx, r, key)
-	if err != nil || k == nil {
+	keys, err := inventoryOf(key, obj)
+	if err != nil || len(keys) == 0 {
 		return n, err
-	}
-	keys, err := prune.Load(k.Status.Inventory)
-	if err != nil {
-		return n, fmt.Errorf("%s: %w", key, err)
 	}
 	below := map[kube.Key]bool{key: true}
 	for k := range above {
@@ -62,6 +60,27 @@ func tree(ctx context.Context, r Reader, key kube.Key, above map[kube.Key]bool) 
 	}
 	n.Children, err = children(ctx, r, keys, below)
 	return n, err
+}
+
+// inventoryOf is what a Kustomization or a HelmRelease has on the cluster; nothing
+// for any other object.
+func inventoryOf(key kube.Key, obj *unstructured.Unstructured) ([]kube.Key, error) {
+	if key.GroupKind != unitKey("", "").GroupKind && key.GroupKind != releaseKey("", "").GroupKind {
+		return nil, nil
+	}
+	unit := struct {
+		Status struct {
+			Inventory *kustomizev1.ResourceInventory `json:"inventory"`
+		} `json:"status"`
+	}{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &unit); err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	keys, err := prune.Load(unit.Status.Inventory)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return keys, nil
 }
 
 // children reads objects side by side. Each goroutine has its own slot.
@@ -83,7 +102,7 @@ func children(ctx context.Context, r Reader, keys []kube.Key, above map[kube.Key
 func node(key kube.Key, obj *unstructured.Unstructured) Node {
 	v := health.Of(obj)
 	n := Node{Object: key.String(), Status: string(v.Status), Message: v.Message}
-	if obj == nil || key.GroupKind.Group != kustomizev1.GroupVersion.Group {
+	if obj == nil || key.GroupKind.Group != kustomizev1.GroupVersion.Group && key.GroupKind.Group != helmv2.GroupVersion.Group {
 		return n
 	}
 	if c := ready(obj); c != nil {

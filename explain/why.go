@@ -27,7 +27,7 @@ const (
 
 // Step is one stage of the way.
 type Step struct {
-	Stage   string `json:"stage"` // source, dependency, build, apply, health
+	Stage   string `json:"stage"` // source, dependency, build, apply, health; for a release: source, chart, values, release, test, health
 	Object  string `json:"object"`
 	State   State  `json:"state"`
 	Message string `json:"message,omitempty"`
@@ -48,8 +48,8 @@ type Chain struct {
 // ErrNotFound says that there is no object of that name.
 var ErrNotFound = errors.New("not found")
 
-// Why explains one object: a Kustomization, a source, or anything that a
-// Kustomization applied. The error is ErrNotFound when it is not there.
+// Why explains one object: a Kustomization, a HelmRelease, a source, or anything
+// that one of the former applied. The error is ErrNotFound when it is not there.
 func Why(ctx context.Context, r Reader, key kube.Key) (Chain, error) {
 	obj, err := get(ctx, r, key)
 	if err != nil {
@@ -64,6 +64,8 @@ func Why(ctx context.Context, r Reader, key kube.Key) (Chain, error) {
 		c.Steps = []Step{sourceStep(key, obj)}
 	case key.GroupKind == unitKey("", "").GroupKind:
 		c.Steps, err = unitSteps(ctx, r, key, map[kube.Key]bool{})
+	case key.GroupKind == releaseKey("", "").GroupKind:
+		c.Steps, err = releaseSteps(ctx, r, key, map[kube.Key]bool{})
 	default:
 		c.Steps, err = objectSteps(ctx, r, key, obj)
 	}
