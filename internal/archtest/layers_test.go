@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"api/kustomize/v1", "api/source/v1"},
 	{"api", "api/*"},
 	{"source", "dag", "health", "drift"},
-	{"source/store", "source/transport", "source/cloud", "build/*"},
+	{"source/store", "source/transport", "source/cloud", "build/*", "helmrel/values"},
 	{"source/archive", "source/objects"},
 	{"helmrel/charts"},
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
@@ -44,7 +44,7 @@ var bans = []struct {
 }{
 	{[]string{"dag", "health", "drift"}, clients, "it decides and touches nothing"},
 	{[]string{"dag"}, []string{"k8s.io", "sigs.k8s.io"}, "the graph knows no Kubernetes"},
-	{[]string{"build"}, clients, "building works in memory, on what it is given"},
+	{[]string{"build", "helmrel/values"}, clients, "building works in memory, on what it is given"},
 	{[]string{"source", "source/*"}, clients[:3], "a source knows no Kubernetes client"},
 	{[]string{"api", "api/*"}, []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net/http"}, "types are for everybody"},
 }
