@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"io"
+	"os"
 	"sync"
+	"time"
 )
 
 // Batch is what one fetch adds. What it put or reused is not collected while it
@@ -36,18 +38,15 @@ func (b *Batch) Close() {
 // The error is ErrTooLarge when r has more, or that of reading or of the disk.
 // Nothing of it is kept then.
 func (b *Batch) Put(ctx context.Context, r io.Reader, most int64) (Blob, error) {
-	blob, err := b.store.put(ctx, r, most)
-	if err != nil {
-		return Blob{}, err
-	}
-	b.hold(blob.Hash)
-	return blob, nil
+	return b.store.put(ctx, r, most, b.hold)
 }
 
-// Reuse tells whether a blob is there, and holds it if so.
+// Reuse tells whether a blob is there, and holds it if so. It is as good as new
+// then: a collection under way, which may not know of its new use yet, leaves it.
 func (b *Batch) Reuse(hash string) bool {
 	b.hold(hash) // before looking: what is held is not collected
-	return b.store.has(hash)
+	now := time.Now()
+	return os.Chtimes(b.store.blob(hash), now, now) == nil
 }
 
 // Commit keeps a tree of files whose blobs the batch put or reused. The folders

@@ -21,12 +21,16 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/plumb-gitops/plumb/source"
 )
 
 // Options of a Store.
-type Options struct{}
+type Options struct {
+	MaxBytes  int64         // of all blobs; 0 for no bound
+	Retention time.Duration // how long what nobody uses any more stays
+}
 
 // Blob is the content of a file.
 type Blob struct {
@@ -36,10 +40,14 @@ type Blob struct {
 
 // Store is safe for concurrent use by one process.
 type Store struct {
-	dir string
+	dir        string
+	options    Options
+	collecting sync.Mutex // one collection at a time
 
-	mu   sync.Mutex
-	held map[string]int // how many open batches need a blob or a tree
+	mu    sync.Mutex
+	held  map[string]int // how many open batches need a blob or a tree
+	bytes int64          // of all blobs
+	inUse func() []string
 }
 
 // The folders of a store, and the prefix of what is being written.
@@ -54,7 +62,7 @@ const (
 var ErrTooLarge = errors.New("more bytes than allowed")
 
 // Open opens the store in dir and makes the folder if need be.
-func Open(dir string, _ Options) (*Store, error) {
+func Open(dir string, o Options) (*Store, error) {
 	for _, folder := range []string{blobs, trees, notes, temporary} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return nil, fmt.Errorf("folder for sources: %w", err)
@@ -67,7 +75,11 @@ func Open(dir string, _ Options) (*Store, error) {
 	for _, e := range left {
 		_ = os.Remove(filepath.Join(dir, temporary, e.Name())) // what stays does no harm
 	}
-	return &Store{dir: dir, held: map[string]int{}}, nil
+	s := &Store{dir: dir, options: o, held: map[string]int{}}
+	if err := s.measure(); err != nil {
+		return nil, fmt.Errorf("folder for sources: %w", err)
+	}
+	return s, nil
 }
 
 // Open gives the content of a blob to read. The content is checked at its end:
@@ -104,8 +116,8 @@ func (s *Store) blob(hash string) string {
 	return filepath.Join(s.dir, blobs, hash[:2], hash)
 }
 
-// put keeps the content of a reader.
-func (s *Store) put(ctx context.Context, r io.Reader, most int64) (blob Blob, err error) {
+// put keeps the content of a reader. hold is called before it is there.
+func (s *Store) put(ctx context.Context, r io.Reader, most int64, hold func(hash string)) (blob Blob, err error) {
 	f, err := os.CreateTemp(filepath.Join(s.dir, temporary), "blob-")
 	if err != nil {
 		return Blob{}, full(err)
@@ -122,15 +134,29 @@ func (s *Store) put(ctx context.Context, r io.Reader, most int64) (blob Blob, er
 		return Blob{}, err
 	}
 	blob = Blob{Hash: hex.EncodeToString(sum.Sum(nil)), Size: size}
+	hold(blob.Hash)
+	if err := s.room(size); err != nil {
+		return Blob{}, err
+	}
 	// One that is there is replaced all the same: it may be damaged.
-	return blob, s.settle(f, s.blob(blob.Hash))
+	known := s.has(blob.Hash)
+	if err := s.settle(f, s.blob(blob.Hash)); err != nil {
+		return Blob{}, err
+	}
+	if !known {
+		s.mu.Lock()
+		s.bytes += size
+		s.mu.Unlock()
+	}
+	return blob, nil
 }
 
 // settle gives a written file its name: from then on it is there, also after a
-// loss of power.
+// loss of power. Its time is set to the clock's: that of the file system lags some
+// milliseconds behind, and a collection that has just begun would take it for old.
 func (s *Store) settle(f *os.File, name string) error {
-	folder := filepath.Dir(name)
-	if err := errors.Join(f.Sync(), f.Close(), os.MkdirAll(folder, 0o700), os.Rename(f.Name(), name), syncFolder(folder)); err != nil {
+	folder, now := filepath.Dir(name), time.Now()
+	if err := errors.Join(os.Chtimes(f.Name(), now, now), f.Sync(), f.Close(), os.MkdirAll(folder, 0o700), os.Rename(f.Name(), name), syncFolder(folder)); err != nil {
 		return full(err)
 	}
 	return nil
