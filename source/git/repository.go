@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"weak"
 
 	"github.com/plumb-gitops/plumb/source"
@@ -29,6 +30,7 @@ type repository struct {
 	disk     func(io.Writer) io.Writer
 	digests  source.Digests
 	fetching chan struct{} // holds one token while somebody fetches
+	busy     atomic.Int32  // who fetches, or is about to
 
 	mu      sync.Mutex
 	current *generation

@@ -99,6 +99,9 @@ func (s *Store) Fetch(ctx context.Context, spec Spec, last string) (snapshot sou
 }
 
 func (s *Store) bring(ctx context.Context, spec Spec, remote *remote) (source.Snapshot, error) {
+	r := s.repository(spec.URL)
+	r.busy.Add(1) // until it has an owner
+	defer r.busy.Add(-1)
 	for again := true; ; again = false {
 		gen, at, err := s.fetched(ctx, spec, remote)
 		if err != nil {
@@ -145,7 +148,13 @@ func (s *Store) fetchedToo(ctx context.Context, spec Spec) (*generation, target,
 		return nil, target{}, classified(ctx, redacted(spec.URL), err)
 	}
 	defer remote.close()
+	r := s.repository(spec.URL)
+	r.busy.Add(1) // until it has an owner
+	defer r.busy.Add(-1)
 	gen, at, err := s.fetched(ctx, spec, remote)
+	if err == nil {
+		err = s.grant(spec, at.revision())
+	}
 	if err != nil {
 		err = classified(ctx, remote.address, err)
 	}

@@ -107,6 +107,9 @@ func moduleURL(parent, address string) (string, error) {
 func submoduleSpec(parent Spec, m submodule) Spec {
 	s := Spec{URL: m.url, Ref: Ref{Commit: m.commit}, Submodules: true}
 	s.Transport.Proxy = parent.Transport.Proxy
+	if parent.Owner != "" {
+		s.Owner = parent.Owner + submoduleOwner + m.path
+	}
 	if sameServer(parent.URL, m.url) {
 		s.Auth, s.Login, s.Transport = parent.Auth, parent.Login, parent.Transport
 		if u, err := url.Parse(parent.URL); err == nil && u.User != nil {

@@ -3,6 +3,7 @@ package git
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -159,6 +160,43 @@ func TestOpenIsForWhoFetched(t *testing.T) {
 			t.Errorf("%s opened %s: %v", owner, revision, err)
 		}
 	}
+}
+
+// TestCollect: a repository goes with the last who fetched it, with its submodules.
+func TestCollect(t *testing.T) {
+	t.Parallel()
+	inner, outer := testgit.New(t), testgit.New(t)
+	innerURL, _ := inner.HTTP(testgit.Options{})
+	outer.Commit(modules("lib", innerURL), testgit.Submodule("lib", inner.Commit(testgit.File("a", "1"))), testgit.File("b", "2"))
+	outerURL, _ := outer.HTTP(testgit.Options{})
+	s := newStore(t)
+	with := func(owner, url string, submodules bool) Spec {
+		return Spec{URL: url, Ref: Ref{Branch: "main"}, Owner: owner, Submodules: submodules}
+	}
+	first := mustFetch(t, s, with("apps/one", outerURL, true))
+	mustFetch(t, s, with("apps/two", outerURL, false))
+	repositories := func(want int) {
+		t.Helper()
+		if err := s.Collect(); err != nil {
+			t.Fatal(err)
+		}
+		found, err := filepath.Glob(filepath.Join(s.dir, "*", generationFolder+"*"))
+		if err != nil || len(found) != want {
+			t.Errorf("%d repositories, %v, want %d", len(found), err, want)
+		}
+	}
+	repositories(2)
+	if _, err := s.Open(with("apps/one", outerURL, true), first.Revision); err != nil {
+		t.Error(err)
+	}
+	s.Forget("apps/one")
+	repositories(1) // apps/two has the other
+	mustFetch(t, s, with("apps/two", innerURL, false))
+	repositories(1)                                                                     // it went from one address to another
+	wantFile(t, mustFetch(t, s, with("apps/three", outerURL, true)).Tree, "lib/a", "1") // from nothing
+	s.Forget("apps/two")
+	s.Forget("apps/three")
+	repositories(0)
 }
 
 func FuzzParseModules(f *testing.F) {
