@@ -198,3 +198,16 @@ func lost(hash string, err error) error {
 	}
 	return fmt.Errorf("blob %.12s: %w", hash, err)
 }
+
+// Has tells whether a blob is there.
+func (s *Store) Has(hash string) bool { return s.has(hash) }
+
+// Content is a blob as a file, for whoever needs to read parts of it. Other than with
+// Open its content is not checked: it is for those who know its digest.
+func (s *Store) Content(hash string) (io.ReadSeekCloser, error) {
+	f, err := os.Open(s.blob(hash))
+	if err != nil {
+		return nil, lost(hash, err)
+	}
+	return f, nil
+}
