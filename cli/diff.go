@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/fetch"
@@ -113,6 +114,7 @@ func (f diffFlags) revisions(ctx context.Context, in io.Reader) ([]preview.Diffe
 func (f diffFlags) live(ctx context.Context, g *global) ([]preview.Difference, error) {
 	f.concurrent, f.logLevel, f.logFormat, f.strict, f.remoteBases = 8, "error", "text", !f.preview.lenient, f.preview.remote
 	f.verifyInterval = time.Hour
+	f.storageFlags.add(&pflag.FlagSet{}) // the usual ones
 	options, err := f.prepare(g)
 	if err != nil {
 		return nil, err

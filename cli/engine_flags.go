@@ -18,12 +18,12 @@ import (
 	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/internal/kube"
-	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/git"
 )
 
 // engineFlags are the settings that every command which runs the engine takes.
 type engineFlags struct {
+	storageFlags
 	storage        string
 	concurrent     int
 	remoteBases    bool
@@ -46,6 +46,7 @@ type engineFlags struct {
 
 func (f *engineFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
+	f.storageFlags.add(flags)
 	flags.StringVar(&f.storage, "storage-path", "", "folder for fetched sources (default: a folder in the user's cache)")
 	flags.IntVar(&f.concurrent, "concurrent", 8, "how many objects are worked on at once")
 	flags.BoolVar(&f.remoteBases, "allow-remote-bases", false, "let kustomizations load bases from other addresses")
@@ -101,7 +102,11 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	if err != nil {
 		return engine.Options{}, err
 	}
-	sources, err := fetch.Open(dir, fetch.Options{Git: repositories, Limits: source.DefaultLimits()})
+	kept, limits, err := f.storageFlags.options()
+	if err != nil {
+		return engine.Options{}, err
+	}
+	sources, err := fetch.Open(dir, fetch.Options{Git: repositories, Limits: limits, Store: kept})
 	if err != nil {
 		return engine.Options{}, err
 	}

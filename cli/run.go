@@ -17,6 +17,7 @@ import (
 
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
+	"github.com/plumb-gitops/plumb/source/artifact"
 )
 
 type runFlags struct {
@@ -25,6 +26,8 @@ type runFlags struct {
 	leaderElect bool
 	metricsAddr string
 	healthAddr  string
+	artifacts   string // address of the artifact server
+	advertised  string // its address for clients
 }
 
 func newRun(g *global) *cobra.Command {
@@ -45,6 +48,8 @@ func newRun(g *global) *cobra.Command {
 	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "take the lease first, so that one engine works on a cluster at a time")
 	cmd.Flags().StringVar(&f.metricsAddr, "metrics-addr", ":8080", "address of /metrics; port 0 takes a free one, \"\" serves none")
 	cmd.Flags().StringVar(&f.healthAddr, "health-addr", ":9440", "address of /healthz and /readyz; port 0 takes a free one, \"\" serves none")
+	cmd.Flags().StringVar(&f.artifacts, "artifact-server", "", "address at which archives of the sources are served to other programs; port 0 takes a free one, \"\" serves none")
+	cmd.Flags().StringVar(&f.advertised, "artifact-advertised-address", "", "host and port of the artifact server in status.artifact.url (default: the Service of plumb install)")
 	return cmd
 }
 
@@ -63,12 +68,18 @@ func run(ctx context.Context, g *global, f runFlags) error {
 		return err
 	}
 	options.Heavy = gate
+	if f.artifacts != "" {
+		options.Artifacts, options.ArtifactHost = artifact.New(options.Sources.Store), f.advertised
+	}
 	var ready atomic.Bool
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, log, "metrics", f.metricsAddr, metricsHandler(options.Drift)) })
-	group.Go(func() error { return serve(ctx, log, "health", f.healthAddr, healthHandler(&ready)) })
+	group.Go(func() error {
+		return serve(ctx, log, "metrics", "metrics-addr", f.metricsAddr, metricsHandler(options.Drift))
+	})
+	group.Go(func() error { return serve(ctx, log, "health", "health-addr", f.healthAddr, healthHandler(&ready)) })
+	group.Go(func() error { return serve(ctx, log, "artifacts", "artifact-server", f.artifacts, options.Artifacts) })
 	group.Go(func() error { return watchMemory(ctx, watch) })
 	group.Go(func() error {
 		defer cancel() // the servers end with the engine
@@ -112,13 +123,13 @@ func healthHandler(ready *atomic.Bool) http.Handler {
 }
 
 // serve answers on addr until ctx ends.
-func serve(ctx context.Context, log logr.Logger, what, addr string, handler http.Handler) error {
+func serve(ctx context.Context, log logr.Logger, what, flag, addr string, handler http.Handler) error {
 	if addr == "" {
 		return nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("--%s-addr %s: %w", what, addr, err)
+		return fmt.Errorf("--%s %s: %w", flag, addr, err)
 	}
 	log.Info("serving "+what, "address", listener.Addr().String())
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}

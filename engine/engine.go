@@ -25,6 +25,7 @@ import (
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/memory"
 	"github.com/plumb-gitops/plumb/live"
+	"github.com/plumb-gitops/plumb/source/artifact"
 )
 
 // View is what the engine needs of the live view.
@@ -53,11 +54,16 @@ type Options struct {
 	// AdditiveReadyExpr asks of a dependency with a readyExpr to be Ready as well.
 	AdditiveReadyExpr bool
 	// Heavy admits rendering by its estimated bytes; nil admits all.
-	Heavy          *memory.Gate
-	DriftRules     drift.Rules // the built-in rules that are on
-	Drift          *drift.Log  // takes what was found
-	OwnNamespace   string      // where Plumb itself runs, "" when outside of the cluster
-	Namespaces     []string    // work on objects of these only; all when empty
+	Heavy        *memory.Gate
+	DriftRules   drift.Rules // the built-in rules that are on
+	Drift        *drift.Log  // takes what was found
+	OwnNamespace string      // where Plumb itself runs, "" when outside of the cluster
+	// Artifacts takes the archives of sources to serve; nil where nobody does.
+	Artifacts *artifact.Server
+	// ArtifactHost is the host and port at which clients reach that server; "" for
+	// the Service that `plumb install` makes.
+	ArtifactHost   string
+	Namespaces     []string // work on objects of these only; all when empty
 	LeaderElection Election
 	// DryRun writes nothing: passes end with what they would do.
 	DryRun bool
@@ -106,6 +112,7 @@ type Engine struct {
 	sourceAlarms map[string]*alarm // by kind
 	sourceUses   *sourceUses
 	now          func() time.Time
+	tidying      tidying
 	// otherUnits are the kinds of units beside Kustomization.
 	otherUnits map[string]otherUnits
 }
@@ -137,6 +144,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		e.sourceAlarms[kind.GVK().Kind] = &alarm{}
 	}
 	e.sourceAlarms[sourcev1.ExternalArtifactKind] = &alarm{}
+	o.Sources.Keep(e.inUse)
 	e.connections = &connections{byID: map[string]*connection{}, open: func(id string, cluster *kube.Cluster) *connection {
 		return e.connection(ctx, id, cluster)
 	}}

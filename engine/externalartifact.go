@@ -27,7 +27,7 @@ func (e externalArtifacts) Reconcile(ctx context.Context, r reconcile.Request) (
 	err := e.client.Get(ctx, r.NamespacedName, obj)
 	switch {
 	case apierrors.IsNotFound(err):
-		return reconcile.Result{}, e.forgetSource(name)
+		return reconcile.Result{}, e.forgetSource(ctx, name)
 	case err != nil:
 		return reconcile.Result{}, err
 	}

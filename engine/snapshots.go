@@ -69,3 +69,19 @@ func (s *snapshots) forget(name sourceName) {
 	defer s.mu.Unlock()
 	delete(s.last, name)
 }
+
+// digests are those of the content and of the archives of all snapshots in use.
+func (s *snapshots) digests() (all []string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, snapshot := range s.last {
+		if snapshot.Tree == nil {
+			continue
+		}
+		all = append(all, snapshot.Digest)
+		if snapshot.Archive != nil {
+			all = append(all, snapshot.Archive.Hash)
+		}
+	}
+	return all
+}

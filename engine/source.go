@@ -32,7 +32,7 @@ func (e sources) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	err := e.client.Get(ctx, r.NamespacedName, cached)
 	switch {
 	case apierrors.IsNotFound(err):
-		return reconcile.Result{}, e.forgetSource(name)
+		return reconcile.Result{}, e.forgetSource(ctx, name)
 	case err != nil:
 		return reconcile.Result{}, err
 	}
@@ -60,11 +60,16 @@ func (e sources) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 }
 
 // forgetSource drops what is known of a source that is no more.
-func (e *Engine) forgetSource(name sourceName) error {
+func (e *Engine) forgetSource(ctx context.Context, name sourceName) error {
 	e.snapshots.forget(name)
 	e.retries.forget(name)
 	e.observe(Progress{Kind: name.Kind, Name: name.NamespacedName, Gone: true})
 	e.wakeUsers(name)
+	e.Sources.Forget(name.Kind, name.NamespacedName)
+	if e.Artifacts != nil {
+		e.Artifacts.Withdraw(artifactFolder(name))
+	}
+	e.tidy(ctx)
 	return e.sourceReader(name).done()
 }
 
@@ -91,6 +96,7 @@ func (e sources) restore(ctx context.Context, name sourceName, obj fetch.Object)
 			snapshot = s
 		}
 	}
+	e.offer(ctx, name, snapshot)
 	if e.snapshots.set(name, snapshot) {
 		e.wakeUsers(name)
 	}
@@ -120,7 +126,7 @@ func (e sources) fetch(ctx context.Context, name sourceName, obj fetch.Object, r
 func (e sources) reportSource(ctx context.Context, name sourceName, obj fetch.Object, snapshot source.Snapshot, err error) (reconcile.Result, error) {
 	was, _ := obj.DeepCopyObject().(fetch.Object)
 	if err == nil {
-		err = e.store(name, obj, snapshot)
+		err = e.store(ctx, name, obj, snapshot)
 	}
 	out := sourceOutcome(e.kind, obj, snapshot, err)
 	describe(obj, out, snapshot.Verified, err)
@@ -130,6 +136,7 @@ func (e sources) reportSource(ctx context.Context, name sourceName, obj fetch.Ob
 	// The status comes first: units may name this revision in theirs.
 	if out.Ready() && (e.snapshots.set(name, snapshot) || was.GetObservedGeneration() != obj.GetGeneration()) {
 		e.wakeUsers(name)
+		e.tidy(ctx)
 	}
 	e.announceSource(name, was, obj, out)
 	wait := time.Duration(0)

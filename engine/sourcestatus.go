@@ -3,10 +3,8 @@ package engine
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,34 +54,6 @@ func describe(obj fetch.Object, out Outcome, verified string, err error) {
 }
 
 func refusesSignature(err error) bool { return errors.As(err, new(*source.VerifyError)) }
-
-// store notes in the status which snapshot is in use, and where others get it.
-func (e *Engine) store(name sourceName, obj fetch.Object, s source.Snapshot) error {
-	if s.Tree == nil {
-		return nil // nothing that others could use
-	}
-	next := &meta.Artifact{Revision: s.Revision, Digest: s.Digest, Metadata: s.Metadata, LastUpdateTime: metav1.NewTime(e.now())}
-	if s.Archive != nil {
-		next.Digest, next.Size = "sha256:"+s.Archive.Hash, &s.Archive.Size
-	}
-	next.Path = fmt.Sprintf("%s/%s/%s/%s", strings.ToLower(name.Kind), name.Namespace, name.Name, archiveName(s))
-	next.URL = artifactHost + next.Path
-	have := obj.GetArtifact()
-	if have != nil && have.Revision == next.Revision && have.Digest == next.Digest && have.URL == next.URL && maps.Equal(have.Metadata, next.Metadata) {
-		return nil // since when it is there stays
-	}
-	obj.SetArtifact(next)
-	return nil
-}
-
-// artifactHost is where the artifact server is in a cluster.
-const artifactHost = "http://plumb.flux-system.svc.cluster.local./"
-
-// archiveName is the file name of the archive of a snapshot: what tells its
-// revision from others.
-func archiveName(s source.Snapshot) string {
-	return s.Revision[strings.LastIndex(s.Revision, ":")+1:] + ".tar.gz"
-}
 
 // announceSource sends an event when something is new.
 func (e *Engine) announceSource(name sourceName, was, obj fetch.Object, out Outcome) {

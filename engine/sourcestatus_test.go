@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"reflect"
@@ -72,7 +73,7 @@ func gitStatus(obj *sourcev1.GitRepository, snapshot source.Snapshot, out Outcom
 	e := &Engine{now: func() time.Time { return now.Time }}
 	next := obj.DeepCopy()
 	if out.Ready() {
-		_ = e.store(sourceName{Kind: sourcev1.GitRepositoryKind, NamespacedName: client.ObjectKeyFromObject(obj)}, next, snapshot) // only others' kinds fail
+		_ = e.store(context.Background(), sourceName{Kind: sourcev1.GitRepositoryKind, NamespacedName: client.ObjectKeyFromObject(obj)}, next, snapshot) // only others' kinds fail
 		next.Status.ObservedIgnore = next.Spec.Ignore
 	}
 	describe(next, out, snapshot.Verified, nil)

@@ -1,9 +1,14 @@
 package fetch
 
 import (
+	"errors"
 	"net/http"
 	"path/filepath"
+	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/source"
 	"github.com/plumb-gitops/plumb/source/blob"
 	"github.com/plumb-gitops/plumb/source/bucket"
@@ -27,7 +32,24 @@ type Backends struct {
 	Kinds    []Kind
 	External *External
 	Store    *store.Store
+	// Retention is how long what no source needs any more stays.
+	Retention time.Duration
+
+	git *git.Store
 }
+
+// Keep says which digests are in use; what they name is not collected.
+func (b *Backends) Keep(inUse func() []string) { b.Store.Keep(inUse) }
+
+// Forget drops what is kept for a source that is no more.
+func (b *Backends) Forget(kind string, name types.NamespacedName) {
+	if kind == sourcev1.GitRepositoryKind {
+		b.git.Forget(gitOwner(name.Namespace, name.Name))
+	}
+}
+
+// Collect removes what no source needs any more.
+func (b *Backends) Collect() error { return errors.Join(b.Store.Collect(), b.git.Collect()) }
 
 // Open makes the backends, with the folder dir to themselves.
 func Open(dir string, o Options) (*Backends, error) {
@@ -56,5 +78,8 @@ func Open(dir string, o Options) (*Backends, error) {
 		},
 		External: &External{store: kept, limits: o.Limits, client: &http.Client{Transport: direct}},
 		Store:    kept,
+
+		Retention: o.Store.Retention,
+		git:       repositories,
 	}, nil
 }

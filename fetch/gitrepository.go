@@ -101,9 +101,12 @@ func gitLocation(repo *sourcev1.GitRepository) git.Spec {
 		Ignore:     repo.Spec.Ignore,
 		Sparse:     repo.Spec.SparseCheckout,
 		Submodules: repo.Spec.RecurseSubmodules,
-		Owner:      repo.Namespace + "/" + repo.Name,
+		Owner:      gitOwner(repo.Namespace, repo.Name),
 	}
 }
+
+// gitOwner is for whom something is fetched.
+func gitOwner(namespace, name string) string { return namespace + "/" + name }
 
 func gitSpec(ctx context.Context, c Cluster, repo *sourcev1.GitRepository) (git.Spec, error) {
 	spec := gitLocation(repo)
