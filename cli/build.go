@@ -21,6 +21,7 @@ type previewFlags struct {
 	with     []string
 	lenient  bool
 	remote   bool
+	releases bool
 	revision string
 }
 
@@ -30,6 +31,7 @@ func (f *previewFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVarP(&f.files, "filename", "f", nil, "file or folder with the Kustomizations to begin with, - for standard input; repeatable")
 	flags.StringArrayVar(&f.with, "with", nil, "file or folder with Secrets and ConfigMaps that are in the cluster; repeatable")
 	flags.BoolVar(&f.lenient, "lenient", false, "take ${variables} that are not defined for empty")
+	flags.BoolVar(&f.releases, "releases", true, "render HelmReleases, too, for which charts are fetched from their repositories")
 	flags.BoolVar(&f.remote, "allow-remote-bases", false, "let kustomizations load bases from other addresses")
 }
 
@@ -63,19 +65,32 @@ func showBuild(ctx context.Context, g *global, f previewFlags, in io.Reader) err
 	var errs []error
 	for _, u := range units {
 		if u.Err != nil {
-			errs = append(errs, fmt.Errorf("Kustomization/%s: %w", u.Name, u.Err))
+			errs = append(errs, fmt.Errorf("%s: %w", u.ID(), u.Err))
 			continue
 		}
-		fmt.Fprintf(g.out, "# Kustomization/%s\n", u.Name)
-		for _, obj := range u.Objects {
-			raw, err := yaml.Marshal(obj.Object)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(g.out, "---\n%s", raw)
+		fmt.Fprintf(g.out, "# %s\n", u.ID())
+		if err := printObjects(g.out, u.Objects); err != nil {
+			return err
+		}
+		if len(u.Hooks) > 0 {
+			fmt.Fprintf(g.out, "# hooks of %s\n", u.ID())
+		}
+		if err := printObjects(g.out, u.Hooks); err != nil {
+			return err
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func printObjects(out io.Writer, objs []*unstructured.Unstructured) error {
+	for _, obj := range objs {
+		raw, err := yaml.Marshal(obj.Object)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "---\n%s", raw)
+	}
+	return nil
 }
 
 // first reads the Kustomizations to begin with.
@@ -100,7 +115,11 @@ func (f previewFlags) build(ctx context.Context, revision string, first []*unstr
 	if err != nil {
 		return nil, err
 	}
-	return preview.Build(ctx, visible, first, preview.Options{Objects: append(known, first...), RemoteBases: f.remote, Strict: !f.lenient})
+	options := preview.Options{Objects: append(known, first...), RemoteBases: f.remote, Strict: !f.lenient}
+	if f.releases {
+		options.Releases = &preview.Releases{}
+	}
+	return preview.Build(ctx, visible, first, options)
 }
 
 func (f previewFlags) tree(revision string) (source.MemoryTree, error) {

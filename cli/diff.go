@@ -206,7 +206,8 @@ func printDifferences(out io.Writer, format string, differences []preview.Differ
 			fmt.Fprintln(out, "no difference")
 		}
 		for _, d := range differences {
-			fmt.Fprintf(out, "Kustomization/%s\n", d.Unit)
+			kind, name := d.Title()
+			fmt.Fprintf(out, "%s/%s\n", kind, name)
 			printChanges(out, d)
 		}
 		return nil
@@ -217,7 +218,7 @@ func printChanges(out io.Writer, d preview.Difference) {
 	if d.Error != "" {
 		fmt.Fprintf(out, "  ! %s\n", strings.ReplaceAll(d.Error, "\n", "\n    "))
 	}
-	for _, c := range d.Changes {
+	for _, c := range slices.Concat(d.Changes, hooks(d.Hooks)) {
 		sign, ok := signs[c.Action]
 		if !ok {
 			sign = "·"
@@ -227,6 +228,15 @@ func printChanges(out io.Writer, d preview.Difference) {
 			fmt.Fprintf(out, "      %s: %s -> %s\n", field.Path, shownValue(field.Before), shownValue(field.After))
 		}
 	}
+}
+
+// hooks are changes of hooks, named as such.
+func hooks(changes []preview.Change) []preview.Change {
+	out := slices.Clone(changes)
+	for i := range out {
+		out[i].Object = "hook " + out[i].Object
+	}
+	return out
 }
 
 func shownValue(value string) string {
@@ -243,7 +253,8 @@ func markdown(out io.Writer, differences []preview.Difference) error {
 		return err
 	}
 	for _, d := range differences {
-		fmt.Fprintf(out, "### Kustomization `%s`\n\n```diff\n", d.Unit)
+		kind, name := d.Title()
+		fmt.Fprintf(out, "### %s `%s`\n\n```diff\n", kind, name)
 		var text strings.Builder
 		printChanges(&text, d)
 		for line := range strings.Lines(text.String()) {

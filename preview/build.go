@@ -1,7 +1,9 @@
 package preview
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,11 +17,13 @@ import (
 	"github.com/plumb-gitops/plumb/source"
 )
 
-// Unit is one Kustomization and what it builds.
+// Unit is one Kustomization or HelmRelease and what it builds.
 type Unit struct {
+	Kind    string // "" for a Kustomization
 	Name    string // namespace/name
 	Objects []*unstructured.Unstructured
-	Err     error // why it cannot be built
+	Hooks   []*unstructured.Unstructured // what runs around a release, and is no part of it
+	Err     error                        // why it cannot be built
 }
 
 // Options of a preview.
@@ -29,13 +33,20 @@ type Options struct {
 	Objects     []*unstructured.Unstructured
 	RemoteBases bool
 	Strict      bool
+	// Releases has HelmReleases rendered; nil leaves them as objects.
+	Releases *Releases
 }
+
+// ID is Kind/namespace/name.
+func (u Unit) ID() string { return cmp.Or(u.Kind, kustomizev1.KustomizationKind) + "/" + u.Name }
 
 // Build builds units out of a tree, and the Kustomizations among what they build
 // that have the same source, one after the other. Those with another source are
 // not in the tree, and only objects of their own. The error is that of an object
-// that is no Kustomization.
-func Build(ctx context.Context, tree source.Tree, first []*unstructured.Unstructured, o Options) ([]Unit, error) {
+// that is no Kustomization. HelmReleases come after all Kustomizations; those whose
+// chart is in another source than the tree, or a repository of charts, are only
+// objects as well.
+func Build(ctx context.Context, tree source.Tree, first []*unstructured.Unstructured, o Options) (units []Unit, err error) {
 	known := slices.Clone(o.Objects)
 	queue, err := kustomizations(first)
 	if err != nil {
@@ -45,7 +56,6 @@ func Build(ctx context.Context, tree source.Tree, first []*unstructured.Unstruct
 	for _, k := range queue {
 		here[sourceOf(k)] = true
 	}
-	var units []Unit
 	seen := map[string]bool{}
 	for len(queue) > 0 {
 		k := queue[0]
@@ -69,7 +79,13 @@ func Build(ctx context.Context, tree source.Tree, first []*unstructured.Unstruct
 			}
 		}
 	}
-	return units, nil
+	if o.Releases == nil {
+		return units, nil
+	}
+	r := &renderer{Releases: *o.Releases, tree: tree, here: here, known: known}
+	defer func() { err = errors.Join(err, r.close()) }()
+	releases, err := r.releases(ctx, known)
+	return append(units, releases...), err
 }
 
 // one builds a unit.

@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -8,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
@@ -19,11 +22,21 @@ type Change struct {
 	Fields []drift.Difference `json:"fields,omitempty"`
 }
 
-// Difference is what a revision does to one Kustomization.
+// Difference is what a revision does to one Kustomization or HelmRelease.
 type Difference struct {
-	Unit    string   `json:"kustomization"`
-	Error   string   `json:"error,omitempty"` // why the newer one cannot be built
+	Unit    string   `json:"kustomization,omitempty"` // namespace/name
+	Release string   `json:"helmRelease,omitempty"`   // namespace/name
+	Error   string   `json:"error,omitempty"`         // why the newer one cannot be built
 	Changes []Change `json:"changes,omitempty"`
+	Hooks   []Change `json:"hooks,omitempty"` // what runs around a release, and is no part of it
+}
+
+// Title is the kind and name of what it is about.
+func (d Difference) Title() (kind, name string) {
+	if d.Release != "" {
+		return helmv2.HelmReleaseKind, d.Release
+	}
+	return kustomizev1.KustomizationKind, d.Unit
 }
 
 // order is that in which changes are told: what takes something away first.
@@ -43,20 +56,28 @@ func rank(action string) int {
 
 // Diff compares what two revisions build. Units without a difference are left out.
 func Diff(before, after []Unit) []Difference {
-	was, is := byName(before), byName(after)
+	was, is := byID(before), byID(after)
 	var out []Difference
 	for _, name := range slices.Sorted(maps.Keys(union(was, is))) {
-		d := Difference{Unit: name}
+		d := differenceOf(cmp.Or(is[name].Kind, was[name].Kind), cmp.Or(is[name].Name, was[name].Name))
 		if err := is[name].Err; err != nil {
 			d.Error = err.Error()
 		} else {
 			d.Changes = changes(was[name].Objects, is[name].Objects)
+			d.Hooks = changes(was[name].Hooks, is[name].Hooks)
 		}
-		if d.Error != "" || len(d.Changes) > 0 {
+		if d.Error != "" || len(d.Changes)+len(d.Hooks) > 0 {
 			out = append(out, d)
 		}
 	}
 	return out
+}
+
+func differenceOf(kind, name string) Difference {
+	if kind == helmv2.HelmReleaseKind {
+		return Difference{Release: name}
+	}
+	return Difference{Unit: name}
 }
 
 func changes(before, after []*unstructured.Unstructured) []Change {
@@ -79,10 +100,10 @@ func changes(before, after []*unstructured.Unstructured) []Change {
 	return out
 }
 
-func byName(units []Unit) map[string]Unit {
+func byID(units []Unit) map[string]Unit {
 	out := map[string]Unit{}
 	for _, u := range units {
-		out[u.Name] = u
+		out[u.ID()] = u
 	}
 	return out
 }
