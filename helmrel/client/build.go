@@ -160,7 +160,7 @@ func (c *Client) validate(objects []*unstructured.Unstructured) error {
 	if _, done := c.plannedFor(objects); done {
 		return nil // the SDK builds the manifest of an upgrade twice
 	}
-	plan, err := c.applier.Plan(c.ctx, c.request(objects, false))
+	plan, err := c.applier.Plan(c.ctx, c.request(objects, c.Force))
 	if passes(err) {
 		return nil
 	}

@@ -48,6 +48,9 @@ type Options struct {
 	Release, Namespace string
 	// ServerSide has objects applied server-side; else by a three-way merge.
 	ServerSide bool
+	// Force has objects recreated of which a field cannot be changed in place, as the
+	// SDK's own switch asks for; here, so that validation knows.
+	Force bool
 	// CreatesNamespace tells that the release's namespace may not be there yet when
 	// the manifest is validated.
 	CreatesNamespace bool

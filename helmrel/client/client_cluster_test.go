@@ -48,6 +48,7 @@ type world struct {
 	store   *storage.Storage
 	known   map[kube.Key]apply.Written
 	ssa     bool
+	force   bool
 }
 
 func newWorld(t testing.TB, serverSide bool) *world {
@@ -80,6 +81,7 @@ func newWorld(t testing.TB, serverSide bool) *world {
 func (w *world) client(ctx context.Context) *client.Client {
 	owner := live.User{Kind: "HelmRelease", NamespacedName: types.NamespacedName{Namespace: w.ns, Name: "web"}}
 	return client.New(ctx, client.Options{
+		Force:   w.force,
 		Cluster: w.as, View: w.view, Owner: owner, Release: "web", Namespace: w.ns, ServerSide: w.ssa, Known: w.known,
 	})
 }
@@ -110,6 +112,7 @@ func (w *world) install(texts ...string) (*release.Release, error) {
 
 func (w *world) upgrade(force bool, texts ...string) (*release.Release, error) {
 	w.Helper()
+	w.force = force
 	c := w.client(w.Context())
 	upgrade := action.NewUpgrade(w.configured(c))
 	upgrade.Namespace, upgrade.TakeOwnership, upgrade.Wait, upgrade.Timeout, upgrade.Force = w.ns, true, true, time.Minute, force

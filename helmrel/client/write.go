@@ -93,7 +93,7 @@ func (c *Client) write(original, target helmkube.ResourceList, force bool) (*hel
 func (c *Client) serverSide(req apply.Request, force bool) (result apply.Result, err error) {
 	plan, ok := c.plannedFor(req.Objects)
 	c.forgetPlan() // it is for one run
-	if !ok || force {
+	if !ok || force && !c.Force {
 		req.Creates = "" // it is there by now
 		if plan, err = c.applier.Plan(c.ctx, req); err != nil {
 			return result, err
