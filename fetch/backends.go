@@ -70,7 +70,7 @@ func Open(dir string, o Options) (*Backends, error) {
 	charts := chart.New(kept, chart.Options{Limits: o.Limits, Repositories: indexes})
 	return &Backends{
 		Kinds: []Kind{
-			gitRepositories{repositories},
+			gitRepositories{repositories, newLogins()},
 			buckets{bucket.New(kept, bucket.Options{Limits: o.Limits}), blob.New(kept, blob.Options{Limits: o.Limits})},
 			ociRepositories{registries},
 			helmRepositories{indexes},

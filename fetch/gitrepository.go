@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -14,7 +13,10 @@ import (
 )
 
 // gitRepositories are GitRepositories.
-type gitRepositories struct{ store *git.Store }
+type gitRepositories struct {
+	store  *git.Store
+	logins *logins
+}
 
 // GVK implements Kind.
 func (gitRepositories) GVK() schema.GroupVersionKind {
@@ -30,10 +32,7 @@ func (gitRepositories) Failure() string { return sourcev1.GitOperationFailedReas
 // Fetch implements Kind.
 func (k gitRepositories) Fetch(ctx context.Context, c Cluster, obj Object, last source.Snapshot) (source.Snapshot, error) {
 	repo, _ := obj.(*sourcev1.GitRepository)
-	if err := passedOver(repo); err != nil {
-		return source.Snapshot{}, err
-	}
-	spec, err := gitSpec(ctx, c, repo)
+	spec, err := k.spec(ctx, c, repo)
 	if err != nil {
 		return source.Snapshot{}, err
 	}
@@ -43,22 +42,6 @@ func (k gitRepositories) Fetch(ctx context.Context, c Cluster, obj Object, last 
 	}
 	snapshot, repo.Status.IncludedArtifacts, err = include(ctx, c, repo, snapshot)
 	return snapshot, err
-}
-
-// passedOver refuses what would have no effect: to leave out verify, say, would be
-// to trust anybody.
-func passedOver(repo *sourcev1.GitRepository) error {
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{
-		{"provider " + repo.Spec.Provider, repo.Spec.Provider != "" && repo.Spec.Provider != sourcev1.ProviderGeneric},
-	} {
-		if f.set {
-			return &source.InvalidError{Err: fmt.Errorf("spec.%s is not supported yet, and is not passed over: remove it", f.name)}
-		}
-	}
-	return nil
 }
 
 // Open implements Kind.
@@ -108,11 +91,16 @@ func gitLocation(repo *sourcev1.GitRepository) git.Spec {
 // gitOwner is for whom something is fetched.
 func gitOwner(namespace, name string) string { return namespace + "/" + name }
 
-func gitSpec(ctx context.Context, c Cluster, repo *sourcev1.GitRepository) (git.Spec, error) {
+// spec is all that a spec says, with what it refers to.
+func (k gitRepositories) spec(ctx context.Context, c Cluster, repo *sourcev1.GitRepository) (git.Spec, error) {
 	spec := gitLocation(repo)
+	var held map[string][]byte
 	err := secret(ctx, c, "spec.secretRef", repo.Spec.SecretRef, func(data map[string][]byte) (err error) {
-		if spec.Auth, err = git.AuthFromSecret(data); err != nil {
-			return err
+		held = data
+		if usesSecret(repo, data) {
+			if spec.Auth, err = git.AuthFromSecret(data); err != nil {
+				return err
+			}
 		}
 		return transport.TLSFromSecret(data, &spec.Transport)
 	})
@@ -126,8 +114,17 @@ func gitSpec(ctx context.Context, c Cluster, repo *sourcev1.GitRepository) (git.
 	if err != nil {
 		return spec, err
 	}
+	if spec.Login, err = k.logins.gitLogin(ctx, c, repo, held, spec.Transport); err != nil {
+		return spec, err
+	}
 	spec.Verify, err = gitVerify(ctx, c, repo)
 	return spec, err
+}
+
+// usesSecret tells whether the Secret holds the credentials for the server: not where
+// a provider gives them.
+func usesSecret(repo *sourcev1.GitRepository, data map[string][]byte) bool {
+	return (repo.Spec.Provider == "" || repo.Spec.Provider == sourcev1.ProviderGeneric) && len(data["githubAppID"]) == 0
 }
 
 // gitVerify is who has to have signed, nil for nobody.

@@ -51,6 +51,9 @@ func included(ctx context.Context, c Cluster, repo *sourcev1.GitRepository, in s
 	if err != nil {
 		return nil, nil, failed(sourcev1.IncludeUnavailableReason, err)
 	}
+	if includesBack(ctx, c, obj, repo.Name, map[string]bool{}) {
+		return nil, nil, &source.InvalidError{Err: fmt.Errorf("spec.include: '%s' includes this GitRepository in turn, so neither would come to rest: remove one of the two", on)}
+	}
 	if other.Tree == nil || obj.GetArtifact() == nil {
 		return nil, nil, &Error{Reason: sourcev1.IncludeUnavailableReason, On: on, Err: fmt.Errorf("spec.include: '%s' has no artifact yet", on)}
 	}
@@ -60,6 +63,28 @@ func included(ctx context.Context, c Cluster, repo *sourcev1.GitRepository, in s
 		return nil, nil, &Error{Reason: sourcev1.IncludeUnavailableReason, On: on, Err: fmt.Errorf("spec.include: '%s' at revision %s has no folder %s", on, other.Revision, from)}
 	}
 	return tree, obj.GetArtifact().DeepCopy(), err
+}
+
+// includesBack tells whether a repository includes another, directly or not, or is it.
+func includesBack(ctx context.Context, c Cluster, obj Object, name string, seen map[string]bool) bool {
+	repo, _ := obj.(*sourcev1.GitRepository)
+	if repo == nil || seen[repo.Name] {
+		return false
+	}
+	seen[repo.Name] = true
+	if repo.Name == name {
+		return true
+	}
+	for _, in := range repo.Spec.Include {
+		if in.GitRepositoryRef.Name == name {
+			return true
+		}
+		next, _, err := c.Source(ctx, sourcev1.GitRepositoryKind, in.GitRepositoryRef.Name)
+		if err == nil && includesBack(ctx, c, next, name, seen) { // what is not there, that one says itself
+			return true
+		}
+	}
+	return false
 }
 
 // folderOf is a path of a spec as trees have it.

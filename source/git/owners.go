@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -17,10 +18,14 @@ const ownersFolder = "owners"
 
 // ownership is such a note.
 type ownership struct {
-	Owner      string `json:"owner"`
-	Repository string `json:"repository"` // the name of its folder
-	Revision   string `json:"revision"`   // that was last fetched for the owner
+	Owner      string   `json:"owner"`
+	Repository string   `json:"repository"` // the name of its folder
+	Revisions  []string `json:"revisions"`  // that were last fetched for the owner, the newest last
 }
+
+// mostGranted is how many of them are noted: a status may be behind by some, after a
+// crash or while it cannot be written.
+const mostGranted = 8
 
 func (s *Store) ownerFile(spec Spec) string {
 	sum := sha256.Sum256([]byte(spec.Owner + "\x00" + spec.URL))
@@ -36,7 +41,9 @@ func (s *Store) grant(spec Spec, revision string) error {
 	name := s.ownerFile(spec)
 	_, err := os.Stat(name)
 	moved := errors.Is(err, fs.ErrNotExist)
-	if err := s.writeOwner(name, ownership{spec.Owner, filepath.Base(s.repository(spec.URL).dir), revision}); err != nil {
+	had, _ := readOwner(name) // what cannot be read is written anew
+	all := append(had.Revisions[max(0, len(had.Revisions)-mostGranted+1):], revision)
+	if err := s.writeOwner(name, ownership{spec.Owner, filepath.Base(s.repository(spec.URL).dir), all}); err != nil {
 		return &diskError{err}
 	}
 	if moved { // from another URL, maybe
@@ -73,10 +80,10 @@ func readOwner(name string) (o ownership, err error) {
 	return o, json.Unmarshal(content, &o)
 }
 
-// granted tells whether a revision is what was last fetched for an owner.
+// granted tells whether a revision is one of those last fetched for an owner.
 func (s *Store) granted(spec Spec, revision string) bool {
 	o, err := readOwner(s.ownerFile(spec))
-	return err == nil && o.Owner == spec.Owner && o.Revision == revision
+	return err == nil && o.Owner == spec.Owner && slices.Contains(o.Revisions, revision)
 }
 
 // mayOpen is the error for an owner for whom the revision was not fetched.

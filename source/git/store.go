@@ -165,7 +165,7 @@ func (s *Store) fetchedToo(ctx context.Context, spec Spec) (*generation, target,
 // rules applied. All folders are looked at once, so a store that lost some is found
 // out here. The error wraps fs.ErrNotExist then.
 func (s *Store) snapshot(ctx context.Context, spec Spec, gen *generation, at target, find finder) (source.Snapshot, error) {
-	verified, err := gen.verified(spec.Verify, at.commit, at.tag)
+	verified, err := gen.verified(spec.Verify, at)
 	if err != nil {
 		return source.Snapshot{}, fmt.Errorf("%s: %w", redacted(spec.URL), err)
 	}

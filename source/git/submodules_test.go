@@ -149,12 +149,16 @@ func TestOpenIsForWhoFetched(t *testing.T) {
 	spec := onMain(url)
 	spec.Owner = "apps/mine"
 	first := mustFetch(t, s, spec)
+	repo.Config("uploadpack.allowReachableSHA1InWant", "true")
 	repo.Commit(testgit.File("a", "2"))
 	second := mustFetch(t, s, spec)
-	if _, err := s.Open(spec, second.Revision); err != nil {
-		t.Error(err)
+	for _, revision := range []string{first.Revision, second.Revision} { // a status may be behind
+		if _, err := s.Open(spec, revision); err != nil {
+			t.Error(err)
+		}
 	}
-	for owner, revision := range map[string]string{"apps/theirs": second.Revision, "apps/mine": first.Revision} {
+	side := mustFetch(t, s, Spec{URL: url, Ref: Ref{Commit: strings.TrimPrefix(first.Revision, "main@sha1:")}, Owner: "apps/others"})
+	for owner, revision := range map[string]string{"apps/theirs": second.Revision, "apps/mine": side.Revision} {
 		spec.Owner = owner
 		if _, err := s.Open(spec, revision); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s opened %s: %v", owner, revision, err)

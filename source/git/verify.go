@@ -113,13 +113,47 @@ func (v *Verify) tagOf(t target, r Ref, address string) (plumbing.Hash, error) {
 	return t.want, nil
 }
 
+// leads checks that a signed tag is the one that was asked for and names the commit
+// that is used. That a server shows the two together proves nothing: it could show
+// an old signed tag under a new name, or with any commit beside it.
+func leads(raw []byte, at target) error {
+	name := strings.TrimPrefix(at.label, "refs/tags/")
+	switch {
+	case header(raw, "tag") != name:
+		return &source.VerifyError{Err: fmt.Errorf("tag '%s' is signed as another one, %q", name, header(raw, "tag"))}
+	case header(raw, "type") != "commit" || header(raw, "object") != at.commit.String():
+		return &source.VerifyError{Err: fmt.Errorf("tag '%s' does not name commit '%s'", name, at.commit)}
+	}
+	return nil
+}
+
+// header is the first value of a header of a tag, "" for none.
+func header(raw []byte, name string) string {
+	for line := range strings.Lines(string(raw)) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" {
+			break // the message is not the header
+		}
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // verified checks what has to be signed, and says by whom it was.
-func (g *generation) verified(v *Verify, commit, tag plumbing.Hash) (words string, err error) {
+func (g *generation) verified(v *Verify, at target) (words string, err error) {
+	commit, tag := at.commit, at.tag
 	var found []string
 	check := func(what string, kind plumbing.ObjectType, hash plumbing.Hash, split func([]byte) (payload, signature []byte)) error {
 		raw, err := g.raw(kind, hash)
 		if err != nil {
 			return err
+		}
+		if kind == plumbing.TagObject {
+			if err := leads(raw, at); err != nil {
+				return err
+			}
 		}
 		key, err := v.check(split(raw))
 		if err != nil {
@@ -166,14 +200,22 @@ func (g *generation) raw(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, 
 
 // splitCommit takes the signature out of a commit: the header gpgsig, whose further
 // lines begin with a blank (gitformat-signature(5)).
+//
+// A signature for another hash algorithm (gpgsig-sha256) is no part of what was signed
+// either, and of no use here.
 func splitCommit(raw []byte) (payload, signature []byte) {
 	inside, headers := false, true
+	var other []byte
+	to := &signature
 	for line := range bytes.Lines(raw) {
 		switch rest, is := bytes.CutPrefix(line, []byte("gpgsig ")); {
 		case headers && is:
-			inside, signature = true, append(signature, rest...)
+			inside, to = true, &signature
+			*to = append(*to, rest...)
+		case headers && bytes.HasPrefix(line, []byte("gpgsig-")):
+			inside, to = true, &other
 		case headers && inside && line[0] == ' ':
-			signature = append(signature, line[1:]...)
+			*to = append(*to, line[1:]...)
 		default:
 			inside, headers = false, headers && len(line) > 1
 			payload = append(payload, line...)

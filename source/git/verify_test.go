@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -282,4 +284,39 @@ func FuzzSplit(f *testing.F) {
 			t.Error("the signature is in the payload")
 		}
 	})
+}
+
+// A server may show any tag object under any name, and any commit beside it: what is
+// signed decides.
+func TestVerifyBelievesTheTagNotTheServer(t *testing.T) {
+	t.Parallel()
+	by := sshAuthor(t, "git")
+	repo := testgit.New(t)
+	old := repo.Commit(testgit.File("a", "1"))
+	signedTag(t, repo, "v1.0.0", old, by)
+	repo.Run("update-ref", "refs/tags/v2.0.0", repo.Run("rev-parse", "refs/tags/v1.0.0"))
+	evil := repo.Commit(testgit.File("a", "evil"))
+	url, _ := repo.HTTP(testgit.Options{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				next.ServeHTTP(w, r)
+				return
+			}
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			w.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
+			_, _ = w.Write(bytes.ReplaceAll(answer.Body.Bytes(), []byte(old+" refs/tags/v1.0.0^{}"), []byte(evil+" refs/tags/v1.0.0^{}")))
+		})
+	}})
+	s := newStore(t)
+	mustFetch(t, s, onMain(url)) // somebody else's: the commit is there
+	for tag, want := range map[string]string{
+		"v1.0.0": "tag 'v1.0.0' does not name commit '" + evil + "'",
+		"v2.0.0": `tag 'v2.0.0' is signed as another one, "v1.0.0"`,
+	} {
+		_, _, err := s.Fetch(t.Context(), Spec{URL: url, Ref: Ref{Tag: tag}, Verify: trusting(t, VerifyTag, by)}, "")
+		if !errors.As(err, new(*source.VerifyError)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", tag, err, want)
+		}
+	}
 }
