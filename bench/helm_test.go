@@ -239,3 +239,54 @@ func TestHelmActions(t *testing.T) {
 	step("helm-upgrade-one-object", w.upgrade)
 	step("helm-upgrade-nothing", w.upgrade)
 }
+
+// TestExtraDefinitions: what definitions that nobody uses cost in memory, with
+// everything discovered that a release needs. The bar is 20 MiB for 500.
+func TestExtraDefinitions(t *testing.T) {
+	w := newHelmWorld(t, 5)
+	w.all(w.install)
+	resident := func() float64 {
+		if err := w.as.ResetMapping(); err != nil {
+			t.Fatal(err)
+		}
+		w.all(w.upgrade)
+		debug.FreeOSMemory()
+		now, _ := rss(t, os.Getpid())
+		return now
+	}
+	resident() // whatever grows once has grown
+	base, made := resident(), 0
+	for _, n := range []int{100, 500} {
+		w.define(made, n)
+		made = n
+		grown := resident() - base
+		print("helm-extra-definitions", map[string]any{"definitions": n, "rss_base_mib": base, "rss_growth_mib": grown})
+		if grown >= 20 {
+			t.Errorf("RSS grew by %.1f MiB with %d definitions, want under 20", grown, n)
+		}
+	}
+}
+
+// define makes definitions that go with the test.
+func (w *helmWorld) define(from, to int) {
+	group := errgroup.Group{}
+	group.SetLimit(8)
+	for i := from; i < to; i++ {
+		group.Go(func() error {
+			api := fmt.Sprintf("g%d.%s.example.com", i, w.ns)
+			obj := scenario.Decode(w.TB, fmt.Sprintf(`{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: things.%[1]s},
+ spec: {group: %[1]s, scope: Namespaced, names: {kind: Thing, plural: things}, versions: [{name: v1, served: true, storage: true,
+ schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}`, api))[0]
+			_, err := w.cluster.Apply(w.Context(), obj, kube.ApplyOptions{Manager: "setup"})
+			w.Cleanup(func() {
+				if _, err := w.cluster.Delete(context.WithoutCancel(w.Context()), kube.KeyOf(obj), "", ""); err != nil {
+					w.Error(err)
+				}
+			})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		w.Fatal(err)
+	}
+}
