@@ -14,14 +14,14 @@ var layers = [][]string{
 	{"api", "api/*"},
 	{"source", "dag", "health", "drift"},
 	{"source/store", "source/transport", "source/cloud", "build/*", "helmrel/values"},
-	{"source/archive", "source/objects"},
+	{"source/archive", "source/objects", "helmrel"},
 	{"helmrel/charts"},
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
 	{"source/helmrepo"},
 	{"source/*"},
 	{"fetch"},
 	{"live"},
-	{"apply", "prune"},
+	{"apply", "prune", "helmrel/storage"},
 	{"helmrel/*"},
 	{"engine", "explain"},
 	{"preview"},
@@ -42,7 +42,7 @@ var bans = []struct {
 	forbidden []string
 	reason    string
 }{
-	{[]string{"dag", "health", "drift"}, clients, "it decides and touches nothing"},
+	{[]string{"dag", "health", "drift", "helmrel"}, clients, "it decides and touches nothing"},
 	{[]string{"dag"}, []string{"k8s.io", "sigs.k8s.io"}, "the graph knows no Kubernetes"},
 	{[]string{"build", "helmrel/values"}, clients, "building works in memory, on what it is given"},
 	{[]string{"source", "source/*"}, clients[:3], "a source knows no Kubernetes client"},
@@ -53,11 +53,12 @@ var bans = []struct {
 // that they use. Workload objects are written by apply and prune only; the
 // engine patches its own kinds and creates events.
 var writers = map[string][]string{
-	"apply":         {"Apply", "Create", "Delete", "Patch", "Update"},
-	"prune":         {"Delete"},
-	"engine":        {"Create", "Patch"},
-	"cli":           {"Apply", "Create", "Delete", "Patch"},
-	"internal/kube": {"Apply", "Delete", "Patch"},
+	"apply":           {"Apply", "Create", "Delete", "Patch", "Update"},
+	"prune":           {"Delete"},
+	"helmrel/storage": {"Create", "Update", "Delete"},
+	"engine":          {"Create", "Patch"},
+	"cli":             {"Apply", "Create", "Delete", "Patch"},
+	"internal/kube":   {"Apply", "Delete", "Patch"},
 }
 
 // vague are names under which anything would find a place.
