@@ -134,7 +134,7 @@ func describe(err error) string {
 		return fmt.Sprintf("%s: %v", op.Op, op.Err)
 	case statusOf(err) != 0:
 		return fmt.Sprintf("the server answers with status %d", statusOf(err))
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.HasSuffix(err.Error(), io.ErrUnexpectedEOF.Error()): // go-git does not wrap it
 		return "the connection broke off"
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")

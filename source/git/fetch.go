@@ -107,6 +107,9 @@ func (q question) request(can *capability.List, have []tip) *packp.UploadPackReq
 		}
 	}
 	wanted := []capability.Capability{capability.OFSDelta, capability.NoProgress}
+	// Azure DevOps answers only who offers this. Everything is asked at once, so it makes
+	// no difference but more lines before the pack.
+	wanted = append(wanted, capability.MultiACKDetailed)
 	for _, c := range []capability.Capability{capability.Sideband64k, capability.Sideband} {
 		if can.Supports(c) {
 			wanted = append(wanted, c)

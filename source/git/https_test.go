@@ -209,3 +209,27 @@ func TestSSHRefusesSHA1(t *testing.T) {
 		t.Errorf("offers %v", got)
 	}
 }
+
+// Azure DevOps answers only clients that can take several acknowledgements.
+func TestServerThatInsistsOnMultiACK(t *testing.T) {
+	t.Parallel()
+	repo := testgit.New(t)
+	repo.Commit(testgit.File("name", "one"))
+	url, _ := repo.HTTP(testgit.Options{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body := must(io.ReadAll(r.Body))
+			if r.Method == http.MethodPost && !strings.Contains(string(body), "multi_ack_detailed") {
+				http.Error(w, "multi_ack_detailed is needed", http.StatusBadRequest)
+				return
+			}
+			r.Body = io.NopCloser(strings.NewReader(string(body)))
+			next.ServeHTTP(w, r)
+		})
+	}})
+	s := newStore(t)
+	wantFile(t, mustFetch(t, s, onMain(url)).Tree, "name", "one")
+	for _, text := range []string{"two", "three"} { // the difference to what is there
+		repo.Commit(testgit.File("name", text))
+		wantFile(t, mustFetch(t, s, onMain(url)).Tree, "name", text)
+	}
+}

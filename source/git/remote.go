@@ -8,12 +8,17 @@ import (
 	"net/url"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitfile "github.com/go-git/go-git/v5/plumbing/transport/file"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	sourcetransport "github.com/plumb-gitops/plumb/source/transport"
 )
+
+// go-git leaves out of what a server can what it does not use itself, and shows the
+// rest. We use more of it (see question.request).
+func init() { transport.UnsupportedCapabilities = []capability.Capability{capability.ThinPack} }
 
 // session is one conversation with a server by the protocol of git-upload-pack
 // (gitprotocol-pack): it shows its references, then may be asked for a pack once.
