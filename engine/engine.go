@@ -35,6 +35,7 @@ type View interface {
 	Follow(user live.User, keys ...kube.Key) error
 	Followers(key kube.Key) []live.User
 	Object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error)
+	Listen(keys []kube.Key, hear func(live.Change)) (stop func())
 }
 
 // Options are the settings of an engine.
