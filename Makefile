@@ -7,7 +7,7 @@ package := github.com/plumb-gitops/plumb/cli
 ldflags := -s -w -X $(package).version=$(version) -X $(package).commit=$(commit)
 build := CGO_ENABLED=0 go build -trimpath -ldflags "$(ldflags)"
 
-.PHONY: help build devcluster demo demo-down test race bench lint generate generate-check presubmit release clean
+.PHONY: help build devcluster demo demo-down test fuzz race bench lint generate generate-check presubmit release clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ demo-down: ## stop what the demo left running
 
 test: ## all tests, with the race detector, on a development cluster
 	@sh scripts/test.sh ./...
+
+fuzz: ## every fuzz target of what reads foreign bytes, FUZZTIME each (30s)
+	@sh scripts/fuzz.sh
 
 race: test ## the same: tests always run with the race detector
 

@@ -14,3 +14,4 @@ PLUMB_TEST_BINARY="$PWD/bin/plumb" KUBECONFIG_TEST="$dir/kubeconfig" go test -ta
 go test -run '^$' -bench . -benchmem ./build ./drift ./live
 sh scripts/servers.sh
 go test -run '^$' -bench . -benchtime 5x ./source/bucket
+go test -run '^$' -bench . -benchtime 3x ./source/helmrepo ./source/git
