@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -16,10 +17,9 @@ import (
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
-	"github.com/plumb-gitops/plumb/build"
-	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/helmrel/charts"
+	"github.com/plumb-gitops/plumb/helmrel/postrender"
 	"github.com/plumb-gitops/plumb/helmrel/render"
 	"github.com/plumb-gitops/plumb/helmrel/values"
 	"github.com/plumb-gitops/plumb/source"
@@ -158,42 +158,14 @@ func (r *renderer) values(hr *helmv2.HelmRelease) (map[string]any, error) {
 // processed are the objects of a manifest after the post renderers, with the common
 // metadata.
 func processed(ctx context.Context, hr *helmv2.HelmRelease, manifest string) ([]*unstructured.Unstructured, error) {
-	objs, err := parsed(manifest, hr.GetReleaseNamespace())
-	if err != nil {
-		return nil, err
-	}
-	steps := hr.Spec.PostRenderers
-	if hr.Spec.CommonMetadata != nil {
-		steps = append(steps[:len(steps):len(steps)], helmv2.PostRenderer{Kustomize: &helmv2.Kustomize{}})
-	}
-	for i, step := range steps {
-		if step.Kustomize == nil || len(objs) == 0 {
-			continue
+	if post := postrender.New(ctx, hr); post != nil {
+		out, err := post.Run(bytes.NewBufferString(manifest))
+		if err != nil {
+			return nil, err
 		}
-		k := &kustomizev1.Kustomization{ObjectMeta: metav1.ObjectMeta{Namespace: hr.Namespace, Name: hr.Name}}
-		k.Spec.Patches, k.Spec.Images = step.Kustomize.Patches, step.Kustomize.Images
-		k.Spec.PatchesStrategicMerge, k.Spec.PatchesJSON6902 = step.Kustomize.PatchesStrategicMerge, step.Kustomize.PatchesJSON6902
-		if i == len(hr.Spec.PostRenderers) {
-			k.Spec.CommonMetadata = hr.Spec.CommonMetadata
-		}
-		if objs, err = kustomized(ctx, k, objs); err != nil {
-			return nil, fmt.Errorf("spec.postRenderers[%d]: %w", i, err)
-		}
+		manifest = out.String()
 	}
-	return objs, nil
-}
-
-func kustomized(ctx context.Context, k *kustomizev1.Kustomization, objs []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
-	spec, err := engine.BuildSpec(k, engine.BuildInputs{})
-	if err != nil {
-		return nil, err
-	}
-	text, err := manifestOf(objs)
-	if err != nil {
-		return nil, err
-	}
-	result, err := build.Kustomization(ctx, source.MemoryTree{"manifest.yaml": text}, spec)
-	return result.Objects, err
+	return parsed(manifest, hr.GetReleaseNamespace())
 }
 
 // chart fetches and parses the chart of a release.

@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/yaml"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
@@ -136,16 +135,4 @@ var clusterWide = map[string]bool{
 	"StorageClass": true, "PriorityClass": true, "IngressClass": true, "RuntimeClass": true, "GatewayClass": true, "APIService": true,
 	"MutatingWebhookConfiguration": true, "ValidatingWebhookConfiguration": true, "ValidatingAdmissionPolicy": true,
 	"ValidatingAdmissionPolicyBinding": true, "CSIDriver": true, "CSINode": true, "Node": true, "VolumeAttachment": true,
-}
-
-func manifestOf(objs []*unstructured.Unstructured) (string, error) {
-	text := strings.Builder{}
-	for _, obj := range objs {
-		raw, err := yaml.Marshal(obj.Object)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&text, "---\n%s", raw)
-	}
-	return text.String(), nil
 }
