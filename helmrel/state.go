@@ -123,8 +123,10 @@ const (
 const (
 	// Interrupted: the process ended, or something newer came, before the action did.
 	Interrupted = "interrupted before it was done"
-	// NotReady: everything was applied, and did not become ready in time.
-	NotReady = "objects did not become ready in time"
+	// NotReady: everything was applied, and did not become ready in time. It is what
+	// helmrel/client says, right behind the name of the release as the SDK quotes it;
+	// hooks that took too long have words in between.
+	NotReady = "\" failed: timeout waiting for: "
 )
 
 func (r Record) interrupted() bool { return strings.Contains(r.Description, Interrupted) }

@@ -1,0 +1,76 @@
+package action
+
+import (
+	"errors"
+
+	helmaction "helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/release"
+
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+)
+
+func (j Job) upgrade() error {
+	spec := helmv2.Upgrade{}
+	if j.Wish.Spec.Upgrade != nil {
+		spec = *j.Wish.Spec.Upgrade
+	}
+	timeout := j.timeout(spec.Timeout)
+	if err := j.definitions(spec.CRDs, timeout); err != nil {
+		return err
+	}
+	a := helmaction.NewUpgrade(j.configuration())
+	a.Namespace, a.MaxHistory, a.Timeout = j.Wish.Namespace, j.MaxHistory, timeout
+	a.SkipCRDs = true
+	a.DisableHooks = spec.DisableHooks
+	a.DisableOpenAPIValidation, a.SkipSchemaValidation = spec.DisableOpenAPIValidation, spec.DisableSchemaValidation
+	a.TakeOwnership = !spec.DisableTakeOwnership
+	a.Wait, a.WaitForJobs = !spec.DisableWait, !spec.DisableWaitForJobs
+	a.Force = spec.Force && !j.ServerSide
+	a.CleanupOnFail = spec.CleanupOnFail
+	a.ReuseValues, a.ResetValues = spec.PreserveValues, !spec.PreserveValues
+	a.PostRenderer = j.PostRenderer
+	_, err := a.Run(j.Wish.Name, j.Chart, j.Values)
+	return err
+}
+
+func (j Job) test() error {
+	a := helmaction.NewReleaseTesting(j.configuration())
+	a.Namespace = j.Wish.Namespace
+	a.Timeout = j.Timeout
+	if spec := j.Wish.Spec.Test; spec != nil {
+		a.Timeout = j.timeout(spec.Timeout)
+		for _, f := range spec.Filters {
+			name := helmaction.IncludeNameFilter
+			if f.Exclude {
+				name = helmaction.ExcludeNameFilter
+			}
+			a.Filters[name] = append(a.Filters[name], f.Name)
+		}
+	}
+	_, err := a.Run(j.Wish.Name)
+	return err
+}
+
+// rollback goes back to a version. When hooks fail the SDK leaves the record
+// pending; it failed, though.
+func (j Job) rollback(version int) error {
+	spec := helmv2.Rollback{}
+	if j.Wish.Spec.Rollback != nil {
+		spec = *j.Wish.Spec.Rollback
+	}
+	a := helmaction.NewRollback(j.configuration())
+	a.Version, a.MaxHistory, a.Timeout = version, j.MaxHistory, j.timeout(spec.Timeout)
+	a.Wait, a.WaitForJobs = !spec.DisableWait, !spec.DisableWaitForJobs
+	a.DisableHooks, a.CleanupOnFail = spec.DisableHooks, spec.CleanupOnFail
+	a.Force = spec.Force && !j.ServerSide
+	err := a.Run(j.Wish.Name)
+	if err == nil {
+		return nil
+	}
+	pending, listErr := j.Records.List(func(r *release.Release) bool { return r.Info.Status == release.StatusPendingRollback })
+	for _, rel := range pending {
+		rel.SetStatus(release.StatusFailed, err.Error())
+		listErr = errors.Join(listErr, j.Records.Update(key(rel.Name, rel.Version), rel))
+	}
+	return errors.Join(err, listErr)
+}
