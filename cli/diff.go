@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/preview"
+	"github.com/plumb-gitops/plumb/settings"
 	"github.com/plumb-gitops/plumb/source"
 )
 
@@ -112,10 +114,13 @@ func (f diffFlags) revisions(ctx context.Context, in io.Reader) ([]preview.Diffe
 
 // live makes the engine's plans and carries none out.
 func (f diffFlags) live(ctx context.Context, g *global) ([]preview.Difference, error) {
-	f.concurrent, f.logLevel, f.logFormat, f.strict, f.remoteBases = 8, "error", "text", !f.preview.lenient, f.preview.remote
-	f.verifyInterval = time.Hour
+	f.logFormat = "text"
+	f.defaults = settings.Values{
+		"log-level": "error", "allow-remote-bases": strconv.FormatBool(f.preview.remote),
+		"kustomize-controller.strict-substitution-mode": strconv.FormatBool(!f.preview.lenient),
+	}
 	f.storageFlags.add(&pflag.FlagSet{}) // the usual ones
-	options, err := f.prepare(g)
+	options, err := f.prepare(ctx, g)
 	if err != nil {
 		return nil, err
 	}

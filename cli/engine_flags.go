@@ -3,67 +3,51 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/settings"
 	"github.com/plumb-gitops/plumb/source/git"
 )
 
-// engineFlags are the settings that every command which runs the engine takes.
+// engineFlags are what every command takes that runs the engine: settings, and
+// what is about this one process.
 type engineFlags struct {
 	storageFlags
+	settingFlags
 	storage        string
-	concurrent     int
-	remoteBases    bool
 	fileURLs       bool
 	hostKeyAlgos   []string
 	kexAlgos       []string
-	verifyInterval time.Duration
 	leaseNamespace string
 	namespaces     []string
 	takeOver       bool
-	strict         bool
-	additive       bool
-	account        string
-	remoteExec     bool
-	remoteInsecure bool
-	driftRules     string
-	logLevel       string
 	logFormat      string
+
+	levels  *levels
+	current settings.Settings
 }
 
-func (f *engineFlags) add(cmd *cobra.Command) {
+// add adds the flags; defaults are settings of the command's own.
+func (f *engineFlags) add(cmd *cobra.Command, defaults settings.Values) {
 	flags := cmd.Flags()
+	f.settingFlags.add(flags, defaults)
 	f.storageFlags.add(flags)
 	flags.StringVar(&f.storage, "storage-path", "", "folder for fetched sources (default: a folder in the user's cache)")
-	flags.IntVar(&f.concurrent, "concurrent", 8, "how many objects are worked on at once")
-	flags.BoolVar(&f.remoteBases, "allow-remote-bases", false, "let kustomizations load bases from other addresses")
 	flags.BoolVar(&f.fileURLs, "allow-file-urls", false, "let GitRepositories name folders of this machine (file://)")
 	flags.StringSliceVar(&f.hostKeyAlgos, "ssh-hostkey-algos", nil, "algorithms of SSH host keys that may be used; ssh-rsa has to be named (default: all without SHA-1)")
 	flags.StringSliceVar(&f.kexAlgos, "ssh-kex-algos", nil, "SSH key exchanges that may be used (default: all without SHA-1)")
-	flags.DurationVar(&f.verifyInterval, "verify-interval", 6*time.Hour, "how often everything is looked at anew, as a safety net")
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that makes sure of one engine per cluster")
 	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
 	flags.BoolVar(&f.takeOver, "take-over", false, "work on the cluster although the toolkit's controllers run in it")
-	flags.BoolVar(&f.strict, "strict-substitution", true, "refuse manifests with ${variables} that are not defined and have no default")
-	flags.BoolVar(&f.additive, "additive-ready-expr", false, "ask of a dependency with a readyExpr to be Ready as well")
-	flags.StringVar(&f.account, "default-service-account", "", "service account that Kustomizations act as which name none (default: Plumb's own rights)")
-	flags.BoolVar(&f.remoteExec, "insecure-kubeconfig-exec", false, "let kubeconfigs out of Secrets run programs of this machine")
-	flags.BoolVar(&f.remoteInsecure, "insecure-kubeconfig-tls", false, "let kubeconfigs out of Secrets skip the verification of certificates")
-	flags.StringVar(&f.driftRules, "drift-rules", "", "built-in drift rules: all are on but those named with a minus, as in -hpa-replicas; after none only those named")
-	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 }
 
@@ -73,9 +57,14 @@ const leaseName = "plumb-engine"
 // driftBytes is how much of what others changed is kept in memory.
 const driftBytes = 1 << 20
 
-// prepare reaches the cluster and turns the flags into an engine's settings.
-func (f *engineFlags) prepare(g *global) (engine.Options, error) {
-	log, err := f.logger(g)
+// prepare reaches the cluster and turns flags and settings into those of an engine.
+func (f *engineFlags) prepare(ctx context.Context, g *global) (engine.Options, error) {
+	if _, err := f.given(); err != nil { // what is wrong here needs no cluster to be told
+		return engine.Options{}, err
+	}
+	f.levels = &levels{}
+	f.levels.set(settings.Defaults())
+	log, err := newLogger(g.err, f.logFormat, f.levels)
 	if err != nil {
 		return engine.Options{}, err
 	}
@@ -83,18 +72,26 @@ func (f *engineFlags) prepare(g *global) (engine.Options, error) {
 	if err != nil {
 		return engine.Options{}, err
 	}
+	var notes []string
+	if f.current, notes, err = f.load(ctx, cluster); err != nil {
+		return engine.Options{}, err
+	}
+	f.levels.set(f.current)
+	logNotes(log, notes, f.current)
 	return f.options(cluster, log)
 }
 
 func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Options, error) {
-	if f.concurrent < 1 {
-		return engine.Options{}, usage(fmt.Errorf("--concurrent %d: want at least 1", f.concurrent))
-	}
-	rules, err := drift.ParseRules(f.driftRules)
+	s := f.current
+	rules, err := drift.ParseRules(s.DriftRules)
 	if err != nil {
-		return engine.Options{}, usage(fmt.Errorf("--drift-rules: %w", err))
+		return engine.Options{}, usage(fmt.Errorf("drift-rules: %w", err))
 	}
-	repositories := git.Options{AllowFile: f.fileURLs, SSHHostKeyAlgorithms: f.hostKeyAlgos, SSHKexAlgorithms: f.kexAlgos}
+	hostKeys := f.hostKeyAlgos
+	if len(hostKeys) == 0 {
+		hostKeys = s.HostKeyAlgorithms
+	}
+	repositories := git.Options{AllowFile: f.fileURLs, SSHHostKeyAlgorithms: hostKeys, SSHKexAlgorithms: f.kexAlgos}
 	if err := repositories.CheckAlgorithms(); err != nil {
 		return engine.Options{}, usage(err)
 	}
@@ -113,18 +110,20 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	return engine.Options{
 		Cluster:        cluster,
 		Sources:        sources,
+		Off:            engine.Parts{Sources: !s.Sources, Kustomizations: !s.Kustomizations},
 		Log:            log,
-		Concurrent:     f.concurrent,
-		RemoteBases:    f.remoteBases,
-		VerifyInterval: f.verifyInterval,
+		Concurrent:     s.Concurrent,
+		RemoteBases:    s.RemoteBases,
+		VerifyInterval: s.VerifyInterval,
 		OwnNamespace:   ownNamespace(),
 
-		DefaultServiceAccount: f.account,
+		OwnNamespaceOnly:      s.EnforceTenancy,
+		DefaultServiceAccount: s.Account(),
 		Remote: kube.RemoteOptions{
-			AllowExec: f.remoteExec, AllowInsecure: f.remoteInsecure, UserAgent: cluster.Config.UserAgent,
+			AllowExec: s.KubeconfigExec, AllowInsecure: s.KubeconfigInsecure, UserAgent: cluster.Config.UserAgent,
 		},
-		StrictSubstitution: f.strict,
-		AdditiveReadyExpr:  f.additive,
+		StrictSubstitution: s.StrictSubstitution,
+		AdditiveReadyExpr:  s.AdditiveReadyExpr,
 		DriftRules:         rules,
 		Drift:              drift.NewLog(driftBytes),
 
@@ -144,29 +143,6 @@ func (f *engineFlags) storageDir() (string, error) {
 	return filepath.Join(cache, "plumb"), nil
 }
 
-// logger writes structured logs to standard error, ours and the libraries'.
-func (f *engineFlags) logger(g *global) (logr.Logger, error) {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "error": slog.LevelError}
-	level, ok := levels[f.logLevel]
-	if !ok {
-		return logr.Logger{}, usage(fmt.Errorf("--log-level %s: want debug, info or error", f.logLevel))
-	}
-	options := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler
-	switch f.logFormat {
-	case "json":
-		handler = slog.NewJSONHandler(g.err, options)
-	case "text":
-		handler = slog.NewTextHandler(g.err, options)
-	default:
-		return logr.Logger{}, usage(fmt.Errorf("--log-format %s: want json or text", f.logFormat))
-	}
-	log := logr.FromSlogHandler(withoutFarewell{handler})
-	ctrllog.SetLogger(log)
-	klog.SetLogger(log)
-	return log, nil
-}
-
 // ownNamespace is the namespace of the pod that we run in, "" outside of one.
 func ownNamespace() string {
 	if name := os.Getenv("POD_NAMESPACE"); name != "" {
@@ -177,26 +153,4 @@ func ownNamespace() string {
 		return ""
 	}
 	return strings.TrimSpace(string(raw))
-}
-
-// withoutFarewell drops one message of controller-runtime: that the lease is
-// "lost" when it is given back at the end of a run.
-type withoutFarewell struct{ slog.Handler }
-
-// Handle implements slog.Handler.
-func (h withoutFarewell) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == "error received after stop sequence was engaged" {
-		return nil
-	}
-	return h.Handler.Handle(ctx, r)
-}
-
-// WithAttrs implements slog.Handler.
-func (h withoutFarewell) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return withoutFarewell{h.Handler.WithAttrs(attrs)}
-}
-
-// WithGroup implements slog.Handler.
-func (h withoutFarewell) WithGroup(name string) slog.Handler {
-	return withoutFarewell{h.Handler.WithGroup(name)}
 }

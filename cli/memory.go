@@ -6,9 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/go-logr/logr"
-	"github.com/spf13/cobra"
 
 	"github.com/plumb-gitops/plumb/internal/memory"
+	"github.com/plumb-gitops/plumb/settings"
 )
 
 // memoryFlags are the settings helm-controller.outOfMemoryWatch.enabled,
@@ -18,10 +18,9 @@ type memoryFlags struct {
 	watch bool
 }
 
-func (f *memoryFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.watch, "memory-watch", false, "end actions cleanly and exit with code 4, to be started anew, before the memory limit is reached")
-	cmd.Flags().IntVar(&f.Threshold, "memory-threshold", memory.DefaultThreshold, "how much of the memory limit may be in use, in percent")
-	cmd.Flags().DurationVar(&f.Interval, "memory-interval", memory.DefaultInterval, "how often to look at the memory in use")
+// memoryFrom is what the settings say of memory.
+func memoryFrom(w settings.MemoryWatch) memoryFlags {
+	return memoryFlags{Options: memory.Options{Threshold: w.Threshold, Interval: w.Interval}, watch: w.Enabled}
 }
 
 // heavyBytes is how much heavy work may need at once where nothing limits the

@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/settings"
 )
 
 type reconcileFlags struct {
@@ -50,14 +51,12 @@ Exit codes: 0 all ready, 1 something failed, 2 bad usage, 3 timed out,
 			return reconcile(cmd.Context(), g, f, cmd.InOrStdin())
 		},
 	}
-	f.add(cmd)
+	f.add(cmd, settings.Values{"log-level": "error"})
 	cmd.Flags().BoolVar(&f.once, "once", false, "stop when everything has come to an end (required: plumb run keeps going)")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "write nothing, and print what would be done")
 	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file or folder with objects to apply first, - for standard input; repeatable")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Minute, "give up after this long")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text or json")
-	cmd.Flags().Lookup("log-level").DefValue = "error"
-	f.logLevel = "error"
 	return cmd
 }
 
@@ -75,9 +74,12 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 	if err != nil {
 		return err
 	}
-	options, err := f.prepare(g)
+	options, err := f.prepare(ctx, g)
 	if err != nil {
 		return err
+	}
+	if options.Off.Sources || options.Off.Kustomizations {
+		return usage(errOff)
 	}
 	cluster := options.Cluster
 	limited, cancel := context.WithTimeout(ctx, f.timeout)

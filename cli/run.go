@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,7 +23,6 @@ import (
 
 type runFlags struct {
 	engineFlags
-	memory      memoryFlags
 	leaderElect bool
 	metricsAddr string
 	healthAddr  string
@@ -43,8 +43,8 @@ func newRun(g *global) *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), g, f) },
 	}
-	f.add(cmd)
-	f.memory.add(cmd)
+	f.add(cmd, nil)
+	f.addRunOnly(cmd.Flags())
 	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "take the lease first, so that one engine works on a cluster at a time")
 	cmd.Flags().StringVar(&f.metricsAddr, "metrics-addr", ":8080", "address of /metrics; port 0 takes a free one, \"\" serves none")
 	cmd.Flags().StringVar(&f.healthAddr, "health-addr", ":9440", "address of /healthz and /readyz; port 0 takes a free one, \"\" serves none")
@@ -54,7 +54,7 @@ func newRun(g *global) *cobra.Command {
 }
 
 func run(ctx context.Context, g *global, f runFlags) error {
-	options, err := f.prepare(g)
+	options, err := f.prepare(ctx, g)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,8 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	if err := f.alone(ctx, options.Cluster); err != nil {
 		return err
 	}
-	gate, watch, err := f.memory.guard(log)
+	memory := memoryFrom(f.current.MemoryWatch)
+	gate, watch, err := memory.guard(log)
 	if err != nil {
 		return err
 	}
@@ -81,6 +82,7 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	group.Go(func() error { return serve(ctx, log, "health", "health-addr", f.healthAddr, healthHandler(&ready)) })
 	group.Go(func() error { return serve(ctx, log, "artifacts", "artifact-server", f.artifacts, options.Artifacts) })
 	group.Go(func() error { return watchMemory(ctx, watch) })
+	group.Go(func() error { return f.follow(ctx, options.Cluster, f.current, log, f.levels) })
 	group.Go(func() error {
 		defer cancel() // the servers end with the engine
 		return engine.Run(ctx, options, func() {
@@ -88,7 +90,13 @@ func run(ctx context.Context, g *global, f runFlags) error {
 			log.Info("running", "version", version)
 		})
 	})
-	if err := group.Wait(); err != nil {
+	err = group.Wait()
+	if restart := new(restartError); errors.As(err, &restart) {
+		// The lease is given back and nothing is under way: as if it had been stopped.
+		log.Info("restarting: " + restart.Error())
+		return again()
+	}
+	if err != nil {
 		return err
 	}
 	log.Info("stopped")

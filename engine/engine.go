@@ -42,10 +42,13 @@ type View interface {
 type Options struct {
 	Cluster        *kube.Cluster
 	Sources        *fetch.Backends
+	Off            Parts // what is not worked on
 	Log            logr.Logger
 	Concurrent     int           // passes under way at once
 	RemoteBases    bool          // may kustomizations load bases from elsewhere
 	VerifyInterval time.Duration // how often everything is looked at anew
+	// OwnNamespaceOnly refuses references to objects in other namespaces.
+	OwnNamespaceOnly bool
 	// DefaultServiceAccount is whom a unit acts as that names nobody; "" for the
 	// engine itself.
 	DefaultServiceAccount string
@@ -70,6 +73,12 @@ type Options struct {
 	DryRun bool
 	// Observe, when set, is told how each pass ended. It must not block.
 	Observe func(Progress)
+}
+
+// Parts are the kinds of work that an engine does.
+type Parts struct {
+	Sources        bool
+	Kustomizations bool
 }
 
 // Election tells whether and where to take the lease that makes sure of one

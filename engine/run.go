@@ -83,13 +83,16 @@ func kinds(o Options) []schema.GroupVersionKind {
 	return out
 }
 
-// controllers are one for each kind.
-func (e *Engine) controllers() []control {
-	external := sourcev1.ExternalArtifactKind
-	out := []control{
-		{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, touched},
-		{&sourcev1.ExternalArtifact{}, externalArtifacts{e}, e.sourceAlarms[external], fetchers, predicate.Funcs{}},
+// controllers are one for each kind that is worked on.
+func (e *Engine) controllers() (out []control) {
+	if !e.Off.Kustomizations {
+		out = append(out, control{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, touched})
 	}
+	if e.Off.Sources {
+		return out
+	}
+	external := sourcev1.ExternalArtifactKind
+	out = append(out, control{&sourcev1.ExternalArtifact{}, externalArtifacts{e}, e.sourceAlarms[external], fetchers, predicate.Funcs{}})
 	for _, kind := range e.Sources.Kinds {
 		out = append(out, control{kind.New(), sources{e, kind}, e.sourceAlarms[kind.GVK().Kind], fetchers, touched})
 	}

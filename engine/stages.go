@@ -27,6 +27,9 @@ import (
 // package of the stage and turns what comes back into a Failure.
 
 func (e *Engine) blocked(p *pass) error {
+	if err := e.ownNamespaceOnly(p.object); err != nil {
+		return err
+	}
 	if cycle := e.graph.Cycle(p.unit.name); cycle != nil {
 		return fail(kustomizev1.DependencyNotReadyReason, Stall, fmt.Errorf("dependency cycle: %s", dag.Format(cycle)))
 	}

@@ -115,6 +115,9 @@ func (c *connection) identity(user string) (*kube.Cluster, error) {
 
 // aim finds the target of a unit.
 func (e *Engine) aim(ctx context.Context, p *pass) error {
+	if err := e.applier(ctx, p); err != nil {
+		return waitFor(kustomizev1.ReconciliationFailedReason, err)
+	}
 	id, connect, err := e.kubeconfig(ctx, p)
 	if err != nil {
 		return waitFor(kustomizev1.ReconciliationFailedReason, fmt.Errorf("spec.kubeConfig: %w", err))

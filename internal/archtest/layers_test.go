@@ -12,7 +12,7 @@ var layers = [][]string{
 	{"internal/failpoint", "internal/denial", "internal/memory", "internal/retry", "api/meta"},
 	{"api/kustomize/v1", "api/source/v1"},
 	{"api", "api/*"},
-	{"source", "dag", "health", "drift"},
+	{"source", "dag", "health", "drift", "settings"},
 	{"source/store", "source/transport", "source/cloud", "build/*", "helmrel/values"},
 	{"source/archive", "source/objects", "helmrel"},
 	{"helmrel/charts"},

@@ -53,6 +53,7 @@ const (
 	DependencyNotReadyReason      = "DependencyNotReady"
 	PruneFailedReason             = "PruneFailed"
 	HealthCheckFailedReason       = "HealthCheckFailed"
+	AccessDeniedReason            = "AccessDenied"   // a reference to another namespace
 	DriftCorrectedReason          = "DriftCorrected" // event: what somebody changed was put back
 	DriftDetectedReason           = "DriftDetected"  // event: what somebody changed was left as it is
 )
