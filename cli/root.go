@@ -122,7 +122,7 @@ applies in dependency order, prunes what left, puts back what drifted.`,
 	cmd.PersistentFlags().StringVar(&g.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, then ~/.kube/config, then the pod's service account)")
 	cmd.PersistentFlags().StringVar(&g.context, "context", "", "context of the kubeconfig to use")
 	cmd.AddCommand(newRun(g), newReconcile(g), newInstall(g), newUninstall(g),
-		newGet(g), newTree(g), newWhy(g), newDrift(g), newBuild(g), newDiff(g), newVersion(g))
+		newGet(g), newTree(g), newWhy(g), newDrift(g), newSuspend(g), newResume(g), newBuild(g), newDiff(g), newVersion(g))
 	return cmd
 }
 
