@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	"github.com/plumb-gitops/plumb/api/crds"
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
@@ -37,6 +38,7 @@ var kinds = []schema.GroupVersionKind{
 	sourcev1.GroupVersion.WithKind(sourcev1.ExternalArtifactKind),
 	kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
 	helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind),
+	clusterconfigv1.GroupVersion.WithKind(clusterconfigv1.FluxConfigKind),
 }
 
 // TestSampleSurvivesRoundTrip reads a manifest that sets every field, as a user
@@ -161,7 +163,7 @@ func roundTrip(t *testing.T, gvk schema.GroupVersionKind, want map[string]any) {
 // scheme knows all kinds in the version that is stored.
 var scheme = sync.OnceValues(func() (*runtime.Scheme, error) {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{sourcev1.AddToScheme, kustomizev1.AddToScheme, helmv2.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{sourcev1.AddToScheme, kustomizev1.AddToScheme, helmv2.AddToScheme, clusterconfigv1.AddToScheme} {
 		if err := add(s); err != nil {
 			return nil, err
 		}
