@@ -58,6 +58,9 @@ func TestEveryVersionKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	w := scenario.New(t)
 	for kind, versions := range served(t) {
+		if kind.Group == "clusterconfig.azure.com" {
+			continue // no contract of the toolkit: package crds holds it to Azure's properties
+		}
 		for _, version := range versions {
 			gvk := kind.WithVersion(version)
 			t.Run(gvk.Kind+"/"+version, func(t *testing.T) {
