@@ -45,6 +45,7 @@ func (e sources) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 		e.observe(Progress{Kind: name.Kind, Name: name.NamespacedName, Suspended: true})
 		return reconcile.Result{}, nil
 	}
+	was, _ := obj.DeepCopyObject().(fetch.Object) // a fetch notes in the status what it found
 	limited, cancel := context.WithTimeout(ctx, obj.GetTimeout())
 	reader := e.sourceReader(name)
 	snapshot, err := e.fetch(limited, name, obj, reader)
@@ -56,7 +57,7 @@ func (e sources) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	if err := reader.done(); err != nil {
 		return reconcile.Result{}, err
 	}
-	return e.reportSource(ctx, name, obj, snapshot, err)
+	return e.reportSource(ctx, name, was, obj, snapshot, err)
 }
 
 // forgetSource drops what is known of a source that is no more.
@@ -123,8 +124,8 @@ func (e sources) fetch(ctx context.Context, name sourceName, obj fetch.Object, r
 }
 
 // reportSource puts a snapshot into use, writes the status and tells who waits.
-func (e sources) reportSource(ctx context.Context, name sourceName, obj fetch.Object, snapshot source.Snapshot, err error) (reconcile.Result, error) {
-	was, _ := obj.DeepCopyObject().(fetch.Object)
+// was is the object as it was before.
+func (e sources) reportSource(ctx context.Context, name sourceName, was, obj fetch.Object, snapshot source.Snapshot, err error) (reconcile.Result, error) {
 	if err == nil {
 		err = e.store(ctx, name, obj, snapshot)
 	}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -33,6 +34,9 @@ func (k ociRepositories) Fetch(ctx context.Context, c Cluster, obj Object, last 
 		return source.Snapshot{}, err
 	}
 	snapshot, _, err := k.client.Fetch(ctx, spec, last.Revision)
+	if errors.As(err, new(*oci.LayerError)) {
+		return snapshot, failed(sourcev1.OCILayerOperationFailedReason, err)
+	}
 	return snapshot, badAddress(err)
 }
 

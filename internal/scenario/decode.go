@@ -70,14 +70,17 @@ func (w *World) Refresh() {
 	}
 }
 
-// Serving is where the engine serves something, as its log says.
-func (w *World) Serving(what string) string {
+// Serving is where the engine, or the last one that was started, serves something,
+// as its log says.
+func (w *World) Serving(what string) (url string) {
 	w.tb.Helper()
 	for line := range strings.Lines(w.Log()) {
 		if _, address, ok := strings.Cut(line, "\"serving "+what+"\" address="); ok {
-			return "http://" + strings.TrimSpace(address)
+			url = "http://" + strings.TrimSpace(address)
 		}
 	}
-	w.tb.Fatalf("the engine does not serve %s", what)
-	return ""
+	if url == "" {
+		w.tb.Fatalf("the engine does not serve %s", what)
+	}
+	return url
 }

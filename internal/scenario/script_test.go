@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/scenario"
+	"github.com/plumb-gitops/plumb/internal/testregistry"
 )
 
 func TestMain(m *testing.M) { scenario.Main(m) }
@@ -27,7 +28,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			s := &script{World: scenario.New(env.T().(testing.TB)), repos: map[string]*scenario.Repo{}, buckets: map[string]placed{}}
+			s := &script{World: scenario.New(env.T().(testing.TB)), repos: map[string]*scenario.Repo{}, buckets: map[string]placed{}, registries: map[string]*testregistry.Registry{}, helm: map[string]*helm{}}
 			s.vars = []string{"$NS", s.NS, "$GIT_URL", s.Git.URL}
 			env.Values[key] = s
 			env.Setenv("NS", s.NS)
@@ -35,30 +36,36 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"repo":    command(2, (*script).repo),
-			"commit":  command(2, (*script).commit),
-			"git":     command(2, (*script).git),
-			"apply":   command(1, (*script).apply),
-			"start":   command(0, (*script).start),
-			"halt":    command(0, (*script).halt),
-			"once":    command(1, (*script).once),
-			"plumb":   command(2, (*script).plumb),
-			"drift":   command(1, (*script).drift),
-			"ready":   command(1, (*script).ready),
-			"not":     command(2, (*script).not),
-			"has":     command(3, (*script).has),
-			"gone":    command(1, (*script).gone),
-			"there":   command(1, (*script).there),
-			"event":   command(3, (*script).event),
-			"patch":   command(3, (*script).patch),
-			"delete":  command(1, (*script).delete),
-			"mark":    command(0, (*script).markNow),
-			"quiet":   command(1, (*script).quiet),
-			"handled": command(2, (*script).handled),
-			"gitdown": command(1, (*script).gitDown),
-			"bucket":  command(3, (*script).bucket),
-			"upload":  command(2, (*script).upload),
-			"stall":   command(2, (*script).stall),
+			"repo":     command(2, (*script).repo),
+			"commit":   command(2, (*script).commit),
+			"git":      command(2, (*script).git),
+			"apply":    command(1, (*script).apply),
+			"start":    command(0, (*script).start),
+			"halt":     command(0, (*script).halt),
+			"once":     command(1, (*script).once),
+			"plumb":    command(2, (*script).plumb),
+			"drift":    command(1, (*script).drift),
+			"ready":    command(1, (*script).ready),
+			"not":      command(2, (*script).not),
+			"has":      command(3, (*script).has),
+			"lacks":    command(2, (*script).lacks),
+			"gone":     command(1, (*script).gone),
+			"there":    command(1, (*script).there),
+			"event":    command(3, (*script).event),
+			"patch":    command(3, (*script).patch),
+			"delete":   command(1, (*script).delete),
+			"mark":     command(0, (*script).markNow),
+			"quiet":    command(1, (*script).quiet),
+			"handled":  command(2, (*script).handled),
+			"gitdown":  command(1, (*script).gitDown),
+			"bucket":   command(3, (*script).bucket),
+			"upload":   command(2, (*script).upload),
+			"stall":    command(2, (*script).stall),
+			"registry": command(1, (*script).registry),
+			"push":     command(3, (*script).push),
+			"charts":   command(2, (*script).charts),
+			"archive":  command(2, (*script).archive),
+			"download": command(1, (*script).download),
 		},
 	})
 }
@@ -70,11 +77,13 @@ var key contextKey
 // script is one running script.
 type script struct {
 	*scenario.World
-	ts      *testscript.TestScript
-	repos   map[string]*scenario.Repo
-	buckets map[string]placed
-	vars    []string // what is replaced in manifests: name, value, ...
-	mark    scenario.Mark
+	ts         *testscript.TestScript
+	repos      map[string]*scenario.Repo
+	buckets    map[string]placed
+	registries map[string]*testregistry.Registry
+	helm       map[string]*helm
+	vars       []string // what is replaced in manifests: name, value, ...
+	mark       scenario.Mark
 }
 
 // command is a command of scripts with at least so many arguments. It cannot be
@@ -111,14 +120,17 @@ func (s *script) repo(args []string) {
 }
 
 // commit NAME DIR: makes the repository hold the content of a folder; $REV is
-// the new revision. Occurrences of $NS in the files are replaced.
+// the new revision, $COMMIT its hash. Variables in the files are replaced.
 func (s *script) commit(args []string) {
 	dir := s.ts.MkAbs(args[1])
 	s.expand(dir)
-	s.ts.Setenv("REV", s.repos[args[0]].Copy(dir))
+	revision := s.repos[args[0]].Copy(dir)
+	_, hash, _ := strings.Cut(revision, "sha1:")
+	s.ts.Setenv("REV", revision)
+	s.ts.Setenv("COMMIT", hash)
 }
 
-// expand replaces $NS in all files below a folder.
+// expand replaces the variables in all files below a folder.
 func (s *script) expand(dir string) {
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -128,7 +140,7 @@ func (s *script) expand(dir string) {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(path, []byte(strings.ReplaceAll(string(raw), "$NS", s.NS)), 0o600)
+		return os.WriteFile(path, []byte(s.filled(string(raw))), 0o600)
 	})
 	s.ts.Check(err)
 }
@@ -214,6 +226,17 @@ func (s *script) not(args []string) { s.NotReady(s.ref(args[0]), args[1], args[2
 // has REF PATH VALUE: waits until a field, given as a.b.c, has a value.
 func (s *script) has(args []string) {
 	s.Has(s.ref(args[0]), args[2], strings.Split(args[1], ".")...)
+}
+
+// lacks REF PATH: fails if it has a field, given as a.b.c, now.
+func (s *script) lacks(args []string) {
+	obj := s.Get(s.ref(args[0]))
+	if obj == nil {
+		s.ts.Fatalf("%s is not there", args[0])
+	}
+	if value, found, _ := unstructured.NestedFieldNoCopy(obj.Object, strings.Split(args[1], ".")...); found {
+		s.ts.Fatalf("%s has %s: %v", args[0], args[1], value)
+	}
 }
 
 // gone REF...: waits until they are gone.

@@ -12,6 +12,15 @@ import (
 	"github.com/plumb-gitops/plumb/source/transport"
 )
 
+// LayerError says that an artifact has not the layer that is asked for. Another spec
+// helps, or another artifact.
+type LayerError struct{ Err error }
+
+func (e *LayerError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *LayerError) Unwrap() error { return e.Err }
+
 // errPlainHTTP says that somebody would have us talk in the clear.
 var errPlainHTTP = errors.New("the connection would be plain HTTP: allow it with spec.insecure")
 

@@ -163,8 +163,9 @@ func TestLayers(t *testing.T) {
 			spec.Layer = tc.layer
 			s, _, err := client.Fetch(t.Context(), spec, "")
 			if tc.err != "" {
-				if !errors.As(err, new(*source.InvalidError)) || !strings.Contains(err.Error(), tc.err) {
-					t.Errorf("got %v, want an InvalidError with %q", err, tc.err)
+				typed := errors.As(err, new(*source.InvalidError)) || errors.As(err, new(*oci.LayerError))
+				if !typed || !strings.Contains(err.Error(), tc.err) {
+					t.Errorf("got %v, want an InvalidError or a LayerError with %q", err, tc.err)
 				}
 				return
 			}
@@ -305,7 +306,7 @@ func TestPull(t *testing.T) {
 	if diff := cmp.Diff([]string{"HEAD /v2/" + repository + "/manifests/1.2.3"}, meter.Take()); diff != "" {
 		t.Errorf("pulled again:\n%s", diff)
 	}
-	if _, err := client.Pull(t.Context(), batch, spec, oci.Ref{Tag: "1.2.3"}, "x/y"); !errors.As(err, new(*source.InvalidError)) {
+	if _, err := client.Pull(t.Context(), batch, spec, oci.Ref{Tag: "1.2.3"}, "x/y"); !errors.As(err, new(*oci.LayerError)) {
 		t.Errorf("no such layer: %v", err)
 	}
 	spec.URL += "/none"

@@ -86,5 +86,5 @@ func (l LayerSelector) choose(image *v1.Manifest) (v1.Descriptor, error) {
 		have = append(have, string(d.MediaType))
 	}
 	slices.Sort(have)
-	return v1.Descriptor{}, invalid("no layer has the media type %q of layerSelector.mediaType: there are %q", l.MediaType, slices.Compact(have))
+	return v1.Descriptor{}, &LayerError{fmt.Errorf("no layer has the media type %q of layerSelector.mediaType: there are %q", l.MediaType, slices.Compact(have))}
 }
