@@ -16,6 +16,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
@@ -31,6 +32,7 @@ var ownKinds = []schema.GroupVersionKind{
 	sourcev1.GroupVersion.WithKind(sourcev1.HelmRepositoryKind),
 	sourcev1.GroupVersion.WithKind(sourcev1.HelmChartKind),
 	kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
+	helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind),
 }
 
 // item is one of our objects, of any kind: what all of them have in common.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/apply"
@@ -22,6 +23,7 @@ import (
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/fetch"
 	"github.com/plumb-gitops/plumb/health"
+	"github.com/plumb-gitops/plumb/helmrel/charts"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/memory"
 	"github.com/plumb-gitops/plumb/live"
@@ -125,6 +127,8 @@ type Engine struct {
 	tidying      tidying
 	// otherUnits are the kinds of units beside Kustomization.
 	otherUnits map[string]otherUnits
+	releases   *releaseUnits
+	charts     *charts.Cache
 }
 
 // newEngine wires an engine whose watches end with ctx.
@@ -149,7 +153,18 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		sourceUses:   newSourceUses(),
 		otherUnits:   map[string]otherUnits{},
 		now:          time.Now,
+		releases:     &releaseUnits{ctx: ctx, graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}},
+		charts:       charts.New(chartBytes),
 	}
+	e.otherUnits[helmv2.HelmReleaseKind] = otherUnits{
+		exists: e.releaseExists,
+		changed: func(owner types.NamespacedName, _ *connection, c live.Change) {
+			if u := e.releases.get(owner); u != nil && u.touched(c) {
+				e.releases.alarm.wake(owner)
+			}
+		},
+	}
+	e.otherUnits[releaseInputsUser] = otherUnits{follows: func(owner types.NamespacedName) { e.releases.alarm.wake(owner) }}
 	for _, kind := range o.Sources.Kinds {
 		e.sourceAlarms[kind.GVK().Kind] = &alarm{}
 	}

@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 )
@@ -51,6 +52,13 @@ func Run(ctx context.Context, o Options, started func()) error {
 	}
 	e := newEngine(ctx, o, mgr.GetClient())
 	if err := mgr.Add(manager.RunnableFunc(e.events.Start)); err != nil {
+		return err
+	}
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		<-ctx.Done() // actions end with it, and note how far they came: wait for that
+		e.releases.under.Wait()
+		return nil
+	})); err != nil {
 		return err
 	}
 	if err := e.watchDefinitions(ctx, mgr.GetCache()); err != nil {
@@ -76,6 +84,7 @@ func kinds(o Options) []schema.GroupVersionKind {
 	out := []schema.GroupVersionKind{
 		sourcev1.GroupVersion.WithKind(sourcev1.ExternalArtifactKind),
 		kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
+		helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind),
 	}
 	for _, kind := range o.Sources.Kinds {
 		out = append(out, kind.GVK())
@@ -162,7 +171,7 @@ func inNamespaces(names []string) map[string]cache.Config {
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		sourcev1.AddToScheme, kustomizev1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme, metav1.AddMetaToScheme,
+		sourcev1.AddToScheme, kustomizev1.AddToScheme, helmv2.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme, metav1.AddMetaToScheme,
 	} {
 		if err := add(s); err != nil {
 			panic(err) // two of our own kinds with one name

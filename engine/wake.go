@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -42,6 +43,15 @@ func (a *alarm) wake(names ...types.NamespacedName) {
 	}
 	for _, name := range names {
 		a.queue.Add(reconcile.Request{NamespacedName: name})
+	}
+}
+
+// wakeAfter puts a key into the queue once a time is over.
+func (a *alarm) wakeAfter(d time.Duration, name types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.queue != nil {
+		a.queue.AddAfter(reconcile.Request{NamespacedName: name}, d)
 	}
 }
 
@@ -88,6 +98,15 @@ func (e *Engine) wakeUsers(name sourceName) {
 	for _, u := range e.units.all() {
 		if k, _ := u.state(); k != nil && sourceOf(k) == name {
 			e.wakeUnits(u.name)
+		}
+	}
+	for _, u := range e.releases.all() {
+		hr := u.state()
+		if hr == nil {
+			continue
+		}
+		if kind, chart := hr.GetChart(); (sourceName{Kind: kind, NamespacedName: chart}) == name {
+			e.releases.alarm.wake(u.name)
 		}
 	}
 }

@@ -56,7 +56,7 @@ var writers = map[string][]string{
 	"apply":           {"Apply", "Create", "Delete", "Patch", "Update"},
 	"prune":           {"Delete"},
 	"helmrel/storage": {"Create", "Update", "Delete"},
-	"engine":          {"Create", "Patch"},
+	"engine":          {"Create", "Delete", "Patch"},
 	"cli":             {"Apply", "Create", "Delete", "Patch"},
 	"internal/kube":   {"Apply", "Delete", "Patch"},
 }

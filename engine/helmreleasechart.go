@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
+)
+
+// ensureChart makes the HelmChart that spec.chart stands for, or brings it up to
+// date, and removes one that is not asked for any more. The status names it, so
+// that it is found again when the spec names another source.
+func (e *Engine) ensureChart(ctx context.Context, p *releasePass) error {
+	want := chartFor(p.object)
+	before := p.object.Status.HelmChart
+	if want == nil {
+		return e.dropChart(ctx, p, before)
+	}
+	name := want.Namespace + "/" + want.Name
+	if before != "" && before != name {
+		if err := e.dropChart(ctx, p, before); err != nil {
+			return err
+		}
+	}
+	if p.object.Status.HelmChart != name { // before it is made: a crash behind this line leaves a name of nothing
+		next := *p.object.Status.DeepCopy()
+		next.HelmChart = name
+		if err := e.saveRelease(ctx, p, next); err != nil {
+			return err
+		}
+	}
+	have := &sourcev1.HelmChart{}
+	err := e.client.Get(ctx, client.ObjectKeyFromObject(want), have)
+	switch {
+	case apierrors.IsNotFound(err):
+		if err := e.client.Create(ctx, want); err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	next := have.DeepCopy()
+	next.Spec = want.Spec
+	next.Spec.Suspend = have.Spec.Suspend
+	next.Labels, next.Annotations = laid(have.Labels, want.Labels), laid(have.Annotations, want.Annotations)
+	if reflect.DeepEqual(next, have) {
+		return nil
+	}
+	return e.client.Patch(ctx, next, client.MergeFrom(have))
+}
+
+func laid(under, over map[string]string) map[string]string {
+	if len(over) == 0 {
+		return under
+	}
+	out := maps.Clone(under)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, over)
+	return out
+}
+
+// chartFor is the HelmChart that a release asks for, nil when it names a source
+// that is there.
+func chartFor(hr *helmv2.HelmRelease) *sourcev1.HelmChart {
+	if hr.Spec.Chart == nil || hr.Spec.ChartRef != nil {
+		return nil
+	}
+	_, name := hr.GetChart()
+	hc := &sourcev1.HelmChart{Spec: hr.Spec.Chart.Spec.HelmChart(hr.Spec.Interval)}
+	hc.Namespace, hc.Name = name.Namespace, name.Name
+	owner := map[string]string{helmv2.NameLabel: hr.Name, helmv2.NamespaceLabel: hr.Namespace}
+	hc.Labels = owner
+	if m := hr.Spec.Chart.Metadata; m != nil {
+		hc.Labels, hc.Annotations = laid(m.Labels, owner), maps.Clone(m.Annotations)
+	}
+	return hc
+}
+
+// dropChart removes the HelmChart of that namespace and name, if it is this
+// release's.
+func (e *Engine) dropChart(ctx context.Context, p *releasePass, name string) error {
+	namespace, short, ok := strings.Cut(name, "/")
+	if !ok {
+		return nil
+	}
+	hc := &sourcev1.HelmChart{}
+	err := e.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: short}, hc)
+	if err == nil && hc.Labels[helmv2.NameLabel] == p.object.Name && hc.Labels[helmv2.NamespaceLabel] == p.object.Namespace {
+		err = e.client.Delete(ctx, hc)
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	next := *p.object.Status.DeepCopy()
+	next.HelmChart = ""
+	return ignoreGone(e.saveRelease(ctx, p, next))
+}
+
+// fieldsOf is an object in the form of its JSON, for expressions.
+func fieldsOf(hr *helmv2.HelmRelease) map[string]any {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(hr)
+	if err != nil {
+		return map[string]any{} // our own type always converts
+	}
+	return fields
+}

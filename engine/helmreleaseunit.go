@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/dag"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+// releaseUnits are the HelmReleases that the engine knows.
+type releaseUnits struct {
+	ctx   context.Context // actions end with it, and note that
+	graph *dag.Graph[types.NamespacedName]
+	alarm alarm
+	under sync.WaitGroup
+
+	mu  sync.Mutex
+	set map[types.NamespacedName]*releaseUnit
+}
+
+// releaseUnit is what is remembered of one HelmRelease between passes. All of it
+// can be found out again.
+type releaseUnit struct {
+	name types.NamespacedName
+
+	mu       sync.Mutex
+	object   *helmv2.HelmRelease
+	inputs   releaseInput // of the last pass that came to an end
+	known    map[kube.Key]apply.Written
+	whole    bool
+	dirty    bool
+	out      Outcome
+	failures int
+	retryAt  time.Time
+	verifyAt time.Time
+
+	working bool // an action is under way
+	again   bool // and something came in meanwhile
+	made    releaseInput
+	stop    context.CancelFunc
+}
+
+// releaseInput is what a release is made from.
+type releaseInput struct {
+	uid                      types.UID
+	generation               int64
+	requested, force, reset  string
+	chart, values, connected string
+	deleting                 bool
+}
+
+func releaseInputOf(p *releasePass) releaseInput {
+	a := p.object.Annotations
+	in := releaseInput{
+		uid: p.object.UID, generation: p.object.Generation, requested: a[meta.ReconcileRequestAnnotation],
+		force: a[helmv2.ForceRequestAnnotation], reset: a[helmv2.ResetRequestAnnotation],
+		chart: p.wish.Chart.String() + p.snapshot.Digest, values: p.wish.ConfigDigest, deleting: p.object.DeletionTimestamp != nil,
+	}
+	if p.connection != nil {
+		in.connected = p.connection.id + " " + p.account
+	}
+	return in
+}
+
+func (s *releaseUnits) get(name types.NamespacedName) *releaseUnit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.set[name]
+}
+
+func (s *releaseUnits) getOrAdd(name types.NamespacedName) *releaseUnit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set[name] == nil {
+		s.set[name] = &releaseUnit{name: name}
+	}
+	return s.set[name]
+}
+
+func (s *releaseUnits) remove(name types.NamespacedName) {
+	s.graph.Delete(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.set, name)
+}
+
+func (s *releaseUnits) all() []*releaseUnit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*releaseUnit, 0, len(s.set))
+	for _, u := range s.set {
+		out = append(out, u)
+	}
+	return out
+}
+
+// begin runs a pass beside the workers, and wakes the release at its end if
+// something came in meanwhile.
+func (s *releaseUnits) begin(p *releasePass, run func(context.Context)) {
+	ctx, stop := context.WithCancel(s.ctx)
+	u := p.unit
+	u.mu.Lock()
+	u.working, u.again, u.stop, u.made = true, false, stop, releaseInputOf(p)
+	u.dirty = false // what changes from now on shows
+	u.mu.Unlock()
+	s.under.Go(func() {
+		defer stop()
+		run(ctx)
+		u.mu.Lock()
+		u.working = false
+		again := u.again
+		u.mu.Unlock()
+		if again {
+			s.alarm.wake(u.name)
+		}
+	})
+}
+
+// busy tells whether a pass is under way. One for another spec, or for an object
+// that is deleted by now, is ended: it notes how far it came.
+func (u *releaseUnit) busy(now *helmv2.HelmRelease) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.working {
+		return false
+	}
+	u.again = true
+	if now.Generation != u.made.generation || (now.DeletionTimestamp != nil) != u.made.deleting {
+		u.stop()
+	}
+	return true
+}
+
+// latest is the newest of what a cache says and what we wrote ourselves.
+func (u *releaseUnit) latest(cached *helmv2.HelmRelease) *helmv2.HelmRelease {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.object == nil || u.object.UID != cached.UID || !live.Older(cached.ResourceVersion, u.object.ResourceVersion) {
+		u.object = cached
+	}
+	return u.object
+}
+
+func (u *releaseUnit) wrote(hr *helmv2.HelmRelease) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.object = hr
+}
+
+func (u *releaseUnit) state() *helmv2.HelmRelease {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.object
+}
+
+// unchanged tells whether the last pass did all there is to do, and in how long
+// the release has to be looked at by the clock.
+func (u *releaseUnit) unchanged(p *releasePass, now time.Time) (time.Duration, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.dirty || u.inputs != releaseInputOf(p) {
+		return 0, false
+	}
+	switch {
+	case u.whole && now.Before(u.verifyAt):
+		return u.verifyAt.Sub(now), true
+	case !u.whole && u.out.Next == Stall:
+		return 0, true
+	case !u.whole && now.Before(u.retryAt):
+		return u.retryAt.Sub(now), true
+	}
+	return 0, false
+}
+
+// ended keeps how a pass ended and tells in how long to look again.
+func (u *releaseUnit) ended(p *releasePass, out Outcome, now, verifyAt time.Time) time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.inputs, u.out, u.whole, u.verifyAt = releaseInputOf(p), out, out.Ready(), verifyAt
+	switch {
+	case out.Ready():
+		u.failures, u.retryAt = 0, time.Time{}
+		return verifyAt.Sub(now)
+	case out.Next == Retry:
+		u.failures++
+		wait := p.after
+		if wait == 0 {
+			wait = backoff(u.failures, p.object.Spec.Interval.Duration)
+		}
+		u.retryAt = now.Add(wait)
+		return wait
+	}
+	u.retryAt = time.Time{}
+	return 0
+}
+
+func (u *releaseUnit) attempts() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failures
+}
+
+// learn keeps what an action found out of the objects.
+func (u *releaseUnit) learn(written map[kube.Key]apply.Written) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if written != nil {
+		u.known = written
+	}
+}
+
+func (u *releaseUnit) written() map[kube.Key]apply.Written {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.known
+}
+
+// touched notes that something changed on the cluster and tells whether the
+// release has to be looked at for it.
+func (u *releaseUnit) touched(c live.Change) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.working || u.object == nil {
+		return false // the action itself, or somebody whom its end finds
+	}
+	w, ours := u.known[c.Record().Key]
+	detects := u.object.Spec.DriftDetection != nil && u.object.Spec.DriftDetection.Mode != helmv2.DriftDetectionDisabled && u.object.Spec.DriftDetection.Mode != ""
+	healthier := !u.whole && (c.Old == nil || c.New == nil || c.Old.Health != c.New.Health)
+	changed := detects && ours && (c.New == nil || c.New.Owned != w.Owned || c.New.Deleting)
+	gone := detects && c.New == nil
+	if !healthier && !changed && !gone {
+		return false
+	}
+	u.dirty = true
+	return true
+}

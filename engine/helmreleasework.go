@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	helmkube "helm.sh/helm/v3/pkg/kube"
+	"helm.sh/helm/v3/pkg/release"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/health"
+	"github.com/plumb-gitops/plumb/helmrel"
+	"github.com/plumb-gitops/plumb/helmrel/action"
+	helmclient "github.com/plumb-gitops/plumb/helmrel/client"
+	"github.com/plumb-gitops/plumb/helmrel/postrender"
+	"github.com/plumb-gitops/plumb/helmrel/storage"
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/prune"
+)
+
+// work takes steps until nothing is left to do, then reports. It runs beside the
+// workers. When it is ended from outside, the action under way notes that in its
+// record, and the next pass goes on from there.
+func (e *Engine) work(ctx context.Context, p *releasePass) {
+	out, err := e.steps(ctx, p)
+	if err != nil {
+		out = releaseOutcome(p, err)
+	}
+	if ctx.Err() != nil {
+		return // the next pass, or the next start, goes on
+	}
+	result, err := e.reportRelease(ctx, p, out)
+	if err == nil && p.object.DeletionTimestamp != nil && out.Ready() {
+		err = e.letGo(ctx, p)
+	}
+	if err != nil {
+		e.log.Error(err, "the status could not be written", "kind", helmv2.HelmReleaseKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name)
+		e.releases.alarm.wakeAfter(time.Second, p.unit.name)
+		return
+	}
+	if result.RequeueAfter > 0 {
+		e.releases.alarm.wakeAfter(result.RequeueAfter, p.unit.name)
+	}
+}
+
+// letGo removes the HelmChart and then the finalizer of a release that is gone.
+func (e *Engine) letGo(ctx context.Context, p *releasePass) error {
+	if err := e.dropChart(ctx, p, p.object.Status.HelmChart); err != nil {
+		return err
+	}
+	controllerutil.RemoveFinalizer(p.object, meta.Finalizer)
+	return ignoreGone(e.saveReleaseFinalizers(ctx, p))
+}
+
+// mostSteps bounds a pass: each step leads to another state, so that more of them
+// than an upgrade with all its remediation takes are a mistake of ours.
+const mostSteps = 20
+
+// steps asks what to do and does it, until there is nothing more.
+func (e *Engine) steps(ctx context.Context, p *releasePass) (Outcome, error) {
+	tried := false
+	for range mostSteps {
+		step, found, err := e.next(ctx, p)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if e.DryRun && step.Action != helmrel.None {
+			return Outcome{Reason: meta.SucceededReason, Message: fmt.Sprintf("would %s: %s", step.Action, step.Message), Revision: p.wish.Chart.Version}, nil
+		}
+		switch {
+		case step.Action == helmrel.None:
+			return e.settledRelease(p, found), nil
+		case step.Action == helmrel.Stall:
+			return unsettled(p, step, Stall), nil
+		case step.Action == helmrel.Wait:
+			p.after = step.After
+			return unsettled(p, step, Retry), nil
+		case step.Retry && tried:
+			return unsettled(p, step, Retry), nil
+		}
+		tried = true
+		if err := e.take(ctx, p, step, found); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return Outcome{}, fail(meta.FailedReason, Retry, errors.New("the release does not come to rest"))
+}
+
+// found is what a look at a release gives.
+type found struct {
+	records []helmrel.Record
+	driver  *storage.Driver
+	drift   *helmclient.Drift
+	client  *helmclient.Client
+}
+
+// next looks at what is true and decides.
+func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found, error) {
+	target := helmrel.Reads(p.wish, p.object.Status)
+	f := &found{}
+	var err error
+	if f.driver, err = storage.Open(ctx, e.clusterOf(p), target); err != nil {
+		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
+	}
+	if f.records, err = f.driver.Records(); err != nil {
+		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
+	}
+	state := helmrel.State{Wish: p.wish, Records: f.records, Status: p.object.Status, Now: e.now()}
+	if len(f.records) > 0 && f.records[0].Status == release.StatusFailed {
+		state.Healthy = e.releaseHealthy(p)
+	}
+	step := helmrel.Decide(state)
+	if step.Action != helmrel.None || p.wish.Deleting || !detects(p.object) || len(f.records) == 0 {
+		return step, f, nil
+	}
+	if err := e.look(ctx, p, f); err != nil {
+		return step, nil, err
+	}
+	for _, c := range f.drift.Changes() {
+		state.Drift = append(state.Drift, c.Key.String())
+	}
+	return helmrel.Decide(state), f, nil
+}
+
+func detects(hr *helmv2.HelmRelease) bool {
+	d := hr.Spec.DriftDetection
+	return d != nil && (d.Mode == helmv2.DriftDetectionEnabled || d.Mode == helmv2.DriftDetectionWarn)
+}
+
+// look compares the objects of the newest record with the cluster.
+func (e *Engine) look(ctx context.Context, p *releasePass, f *found) error {
+	ignore, err := drift.CompileIgnores(ignoreRules(p.object.Spec.DriftDetection.Ignore))
+	if err != nil {
+		return fail(meta.FailedReason, Stall, prefixed("spec.driftDetection.", err))
+	}
+	f.client = e.releaseClient(ctx, p, helmrel.CorrectDrift, f.records)
+	if f.drift, err = f.client.Drift(f.records[0].Manifest, ignore); err != nil {
+		return fail(helmv2.DriftDetectedReason, Retry, errors.Join(err, f.client.Close()))
+	}
+	p.unit.learn(f.drift.Known())
+	return nil
+}
+
+// clusterOf is the cluster under the account of the release. One that is deleted
+// may have lost that account, or its rights; then it is taken down as the engine
+// itself.
+func (e *Engine) clusterOf(p *releasePass) *kube.Cluster { return p.cluster }
+
+func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Action, records []helmrel.Record) *helmclient.Client {
+	spec := p.object.Spec
+	return helmclient.New(ctx, helmclient.Options{
+		Cluster: e.clusterOf(p), View: p.connection.view, Owner: releaseUser(p.unit.name), Exists: e.known,
+		Release: p.wish.Name, Namespace: p.wish.Namespace,
+		ServerSide:       helmrel.AppliesServerSide(p.wish, a, records),
+		Force:            a == helmrel.Upgrade && spec.Upgrade != nil && spec.Upgrade.Force || a == helmrel.Rollback && spec.Rollback != nil && spec.Rollback.Force,
+		CreatesNamespace: spec.Install != nil && spec.Install.CreateNamespace,
+		Known:            p.unit.written(), Checks: p.checks,
+		Legacy: spec.WaitStrategy != nil && spec.WaitStrategy.Name == "legacy",
+	})
+}
+
+// take takes one step, and stores before and behind it what the next one goes by.
+func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f *found) error {
+	status := *p.object.Status.DeepCopy()
+	helmrel.Begin(&status, p.wish, step)
+	progressing(&status, p, step)
+	if err := e.saveRelease(ctx, p, status); err != nil {
+		return fail(meta.FailedReason, Retry, err)
+	}
+	o, err := e.act(ctx, p, step, f)
+	if err != nil {
+		return err
+	}
+	status = *p.object.Status.DeepCopy()
+	told := helmrel.Conclude(&status, p.wish, o, e.now())
+	// Also when we are stopped: what was done has to be known.
+	lasting, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := e.saveRelease(lasting, p, status); err != nil {
+		return fail(meta.FailedReason, Retry, err)
+	}
+	for _, event := range told {
+		e.announceRelease(p, event.Warning, event.Reason, event.Message)
+	}
+	p.told = append(p.told, told...)
+	if o.Interrupted {
+		return fail(meta.ProgressingReason, Retry, o.Err)
+	}
+	return nil
+}
+
+// act runs an action of Helm.
+func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *found) (helmrel.Outcome, error) {
+	if step.Action == helmrel.CorrectDrift {
+		err := f.drift.Correct()
+		e.keepChanges(p, f.client)
+		return helmrel.Outcome{Step: step, Records: f.records, Err: errors.Join(err, f.client.Close())}, nil
+	}
+	capabilities, err := helmclient.Capabilities(e.clusterOf(p))
+	if err != nil {
+		return helmrel.Outcome{}, fail(meta.FailedReason, Retry, err)
+	}
+	c := e.releaseClient(ctx, p, step.Action, f.records)
+	job := action.Job{
+		Wish: p.wish, Values: p.values, Client: helmkube.Interface(c), Getter: helmclient.Getter{Cluster: e.clusterOf(p), Namespace: p.wish.Namespace},
+		Capabilities: capabilities, Records: f.driver, Definitions: c.Definitions,
+		Timeout: p.object.GetTimeout(), MaxHistory: p.object.GetMaxHistory(), ServerSide: c.ServerSide,
+	}
+	if p.chart != nil && (step.Action == helmrel.Install || step.Action == helmrel.Upgrade) {
+		leave, err := e.Heavy.Admit(ctx, p.chart.Estimate(len(asJSON(p.values))))
+		if err != nil {
+			return helmrel.Outcome{}, fail(meta.ProgressingReason, Retry, err)
+		}
+		defer leave()
+		job.Chart, job.PostRenderer = p.copyOfChart(), postrender.New(ctx, p.object)
+	}
+	o := action.Run(ctx, step, job)
+	e.keepChanges(p, c)
+	if err := c.Close(); err != nil {
+		e.log.Error(err, "an action's watches could not be ended", "name", p.unit.name.String())
+	}
+	return o, nil
+}
+
+// keepChanges notes what an action did to the objects.
+func (e *Engine) keepChanges(p *releasePass, c *helmclient.Client) {
+	now := e.now()
+	for _, change := range c.Changes() {
+		if change.Action != apply.Unchanged {
+			p.actions = append(p.actions, Action{Key: change.Key, Verb: string(change.Action), Detail: detail(change), Drifted: change.Drifted(), At: now})
+		}
+	}
+	p.unit.learn(c.Written())
+}
+
+// releaseHealthy tells whether all objects of the inventory are healthy.
+func (e *Engine) releaseHealthy(p *releasePass) bool {
+	inventory, err := prune.Load(p.object.Status.Inventory)
+	if err != nil || len(inventory) == 0 {
+		return false
+	}
+	for _, key := range inventory {
+		r, ok := p.connection.view.Get(helmv2.HelmReleaseKind, key)
+		if !ok || r.Deleting || r.Health.Status != health.Current {
+			return false
+		}
+	}
+	return true
+}
+
+// inventoryIn are the objects that a record's manifest names.
+func (e *Engine) inventoryIn(p *releasePass, f *found) ([]kube.Key, error) {
+	c := e.releaseClient(context.Background(), p, helmrel.None, f.records)
+	list, err := c.Build(strings.NewReader(f.records[0].Manifest), false)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	keys := make([]kube.Key, 0, len(list))
+	for _, info := range list {
+		key := kube.Key{Version: info.Mapping.GroupVersionKind.Version}
+		key.Namespace, key.Name, key.GroupKind = info.Namespace, info.Name, info.Mapping.GroupVersionKind.GroupKind()
+		keys = append(keys, key)
+	}
+	return keys, c.Close()
+}
