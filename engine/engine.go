@@ -81,6 +81,7 @@ type Options struct {
 type Parts struct {
 	Sources        bool
 	Kustomizations bool
+	HelmReleases   bool
 }
 
 // Election tells whether and where to take the lease that makes sure of one

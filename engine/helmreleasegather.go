@@ -69,6 +69,9 @@ func (e *Engine) gatherRelease(ctx context.Context, p *releasePass) error {
 		p.wish = helmrel.NewWish(p.object, helmrel.Chart{}, "")
 		return nil
 	}
+	if err := e.allowedRelease(p); err != nil {
+		return err
+	}
 	if err := e.releaseBlocked(p); err != nil {
 		return err
 	}
@@ -84,6 +87,20 @@ func (e *Engine) gatherRelease(ctx context.Context, p *releasePass) error {
 	var err error
 	if p.checks, err = health.Compile(expressions(p.object.Spec.HealthCheckExprs)); err != nil {
 		return fail(helmv2.HealthCheckFailedReason, Stall, prefixed("spec.", err))
+	}
+	return nil
+}
+
+// allowedRelease refuses references to other namespaces where tenancy forbids them.
+func (e *Engine) allowedRelease(p *releasePass) error {
+	own := p.object.Namespace
+	_, chart := p.object.GetChart()
+	errs := []error{e.refused("spec.chart", own, chart.Namespace)}
+	for i, d := range p.object.Spec.DependsOn {
+		errs = append(errs, e.refused(fmt.Sprintf("spec.dependsOn[%d]", i), own, d.Namespace))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fail(kustomizev1.AccessDeniedReason, Stall, err)
 	}
 	return nil
 }

@@ -97,6 +97,9 @@ func (e *Engine) controllers() (out []control) {
 	if !e.Off.Kustomizations {
 		out = append(out, control{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, touched})
 	}
+	if !e.Off.HelmReleases {
+		out = append(out, control{&helmv2.HelmRelease{}, helmReleases{e}, &e.releases.alarm, e.Concurrent, touched})
+	}
 	if e.Off.Sources {
 		return out
 	}
