@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,6 +39,8 @@ func (e helmReleases) Reconcile(ctx context.Context, r reconcile.Request) (recon
 	switch {
 	case p.object.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(p.object, meta.Finalizer):
 		return reconcile.Result{}, nil
+	case p.object.DeletionTimestamp != nil && p.object.Spec.Suspend:
+		return reconcile.Result{}, e.letGo(ctx, p) // what is suspended is left as it is
 	case p.object.DeletionTimestamp == nil && p.object.Spec.Suspend:
 		e.observe(Progress{Kind: helmv2.HelmReleaseKind, Name: u.name, Suspended: true})
 		return reconcile.Result{}, nil
@@ -48,7 +51,11 @@ func (e helmReleases) Reconcile(ctx context.Context, r reconcile.Request) (recon
 		}
 	}
 	e.releases.graph.Set(u.name, p.object.GetDependsOn()...)
-	if err := e.gatherRelease(ctx, p); err != nil {
+	err = e.gatherRelease(ctx, p)
+	if absent := new(missing); p.object.DeletionTimestamp != nil && errors.As(err, &absent) {
+		return reconcile.Result{}, e.letGo(ctx, p) // no way to its cluster any more: or the deletion would never end
+	}
+	if err != nil {
 		return e.reportRelease(ctx, p, releaseOutcome(p, err))
 	}
 	if wait, same := u.unchanged(p, e.now()); same {

@@ -106,7 +106,12 @@ func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found
 	target := helmrel.Reads(p.wish, p.object.Status)
 	f := &found{}
 	var err error
-	if f.driver, err = storage.Open(ctx, e.clusterOf(p), target); err != nil {
+	f.driver, err = storage.Open(ctx, p.cluster, target)
+	if p.wish.Deleting && p.account != "" && anyForbidden(err) {
+		p.cluster, p.account = p.connection.cluster, "" // its account, or the rights of that, went before it
+		f.driver, err = storage.Open(ctx, p.cluster, target)
+	}
+	if err != nil {
 		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
 	}
 	if f.records, err = f.driver.Records(); err != nil {
@@ -148,15 +153,10 @@ func (e *Engine) look(ctx context.Context, p *releasePass, f *found) error {
 	return nil
 }
 
-// clusterOf is the cluster under the account of the release. One that is deleted
-// may have lost that account, or its rights; then it is taken down as the engine
-// itself.
-func (e *Engine) clusterOf(p *releasePass) *kube.Cluster { return p.cluster }
-
 func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Action, records []helmrel.Record) *helmclient.Client {
 	spec := p.object.Spec
 	return helmclient.New(ctx, helmclient.Options{
-		Cluster: e.clusterOf(p), View: p.connection.view, Owner: releaseUser(p.unit.name), Exists: e.known,
+		Cluster: p.cluster, View: p.connection.view, Owner: releaseUser(p.unit.name), Exists: e.known,
 		Release: p.wish.Name, Namespace: p.wish.Namespace,
 		ServerSide:       helmrel.AppliesServerSide(p.wish, a, records),
 		Force:            a == helmrel.Upgrade && spec.Upgrade != nil && spec.Upgrade.Force || a == helmrel.Rollback && spec.Rollback != nil && spec.Rollback.Force,
@@ -203,13 +203,13 @@ func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *
 		e.keepChanges(p, f.client)
 		return helmrel.Outcome{Step: step, Records: f.records, Err: errors.Join(err, f.client.Close())}, nil
 	}
-	capabilities, err := helmclient.Capabilities(e.clusterOf(p))
+	capabilities, err := helmclient.Capabilities(p.cluster)
 	if err != nil {
 		return helmrel.Outcome{}, fail(meta.FailedReason, Retry, err)
 	}
 	c := e.releaseClient(ctx, p, step.Action, f.records)
 	job := action.Job{
-		Wish: p.wish, Values: p.values, Client: helmkube.Interface(c), Getter: helmclient.Getter{Cluster: e.clusterOf(p), Namespace: p.wish.Namespace},
+		Wish: p.wish, Values: p.values, Client: helmkube.Interface(c), Getter: helmclient.Getter{Cluster: p.cluster, Namespace: p.wish.Namespace},
 		Capabilities: capabilities, Records: f.driver, Definitions: c.Definitions,
 		Timeout: p.object.GetTimeout(), MaxHistory: p.object.GetMaxHistory(), ServerSide: c.ServerSide,
 	}
