@@ -2,7 +2,9 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -56,6 +58,9 @@ func (x *External) bring(ctx context.Context, a meta.Artifact, hash string) erro
 	}
 	defer content.Close()
 	files, err := archive.Extract(ctx, b, content, x.limits)
+	if errors.Is(err, io.ErrUnexpectedEOF) { // it came as a whole, its digest says; no connection broke off
+		return errors.New("the archive ends too early, or is no tar.gz: store it again")
+	}
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,10 @@ func registryLogin(ctx context.Context, c Cluster, provider, account string) (*o
 		as = fmt.Sprintf("%s %s/%s %q", provider, options.ServiceAccount.Namespace, account, options.ServiceAccount.Annotations)
 	}
 	return &oci.Login{As: as, Get: func(ctx context.Context, host string) (username, password string, expires time.Time, err error) {
-		return cloud.RegistryLogin(ctx, provider, host, options)
+		username, password, expires, err = cloud.RegistryLogin(ctx, provider, host, options)
+		if err != nil && ctx.Err() == nil {
+			err = refusedLogin(provider, err)
+		}
+		return username, password, expires, err
 	}}, nil
 }
