@@ -30,7 +30,7 @@ func newGet(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get KIND [NAME...]",
 		Short: "List objects and how they are",
-		Long:  `Lists sources and Kustomizations with their revision, and whether they are ready.`,
+		Long:  `Lists sources, Kustomizations and HelmReleases with their revision, and whether they are ready.`,
 		Example: `  plumb get kustomizations -A
   plumb get gitrepositories -n flux-system -l team=web
   plumb get ks apps -o yaml
@@ -145,6 +145,9 @@ func row(obj *unstructured.Unstructured) []string {
 			Conditions          []metav1.Condition `json:"conditions"`
 			LastAppliedRevision string             `json:"lastAppliedRevision"`
 			Artifact            *meta.Artifact     `json:"artifact"`
+			History             []struct {
+				ChartVersion string `json:"chartVersion"`
+			} `json:"history"` // of a HelmRelease, the newest first
 		} `json:"status"`
 	}{}
 	ready, message := "Unknown", "not looked at yet"
@@ -156,6 +159,9 @@ func row(obj *unstructured.Unstructured) []string {
 	revision := status.Status.LastAppliedRevision
 	if a := status.Status.Artifact; a != nil {
 		revision = a.Revision
+	}
+	if h := status.Status.History; len(h) > 0 && h[0].ChartVersion != "" {
+		revision = h[0].ChartVersion
 	}
 	suspended := "False"
 	if status.Spec.Suspend {
