@@ -43,6 +43,9 @@ var kinds = map[string]schema.GroupVersionKind{
 	"HelmRepository":           {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "HelmRepository"},
 	"HelmChart":                {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "HelmChart"},
 	"ExternalArtifact":         {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "ExternalArtifact"},
+	"HelmRelease":              {Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"},
+	"Ingress":                  {Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
+	"HorizontalPodAutoscaler":  {Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"},
 	"GitRepository":            {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"},
 	"Kustomization":            {Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"},
 }

@@ -119,18 +119,21 @@ func (w *World) Discard(name string) {
 	})
 }
 
-// release takes the finalizers off the Kustomizations in a namespace.
+// release takes the finalizers off the Kustomizations and HelmReleases in a
+// namespace.
 func (w *World) release(ns string) {
-	r, err := w.Resource(kinds["Kustomization"], ns)
-	if err != nil {
-		return
-	}
-	list, err := r.List(context.Background(), metav1.ListOptions{})
-	if err != nil {
-		return
-	}
-	for _, k := range list.Items {
-		_, _ = r.Patch(context.Background(), k.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	for _, kind := range []string{"Kustomization", "HelmRelease"} {
+		r, err := w.Resource(kinds[kind], ns)
+		if err != nil {
+			return
+		}
+		list, err := r.List(context.Background(), metav1.ListOptions{})
+		if err != nil {
+			return
+		}
+		for _, unit := range list.Items {
+			_, _ = r.Patch(context.Background(), unit.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+		}
 	}
 }
 
