@@ -121,6 +121,9 @@ func (e *Engine) reportRelease(ctx context.Context, p *releasePass, out Outcome)
 	if err := e.saveRelease(ctx, p, next); err != nil {
 		return reconcile.Result{}, ignoreGone(err)
 	}
+	if newDrift(was, p) {
+		e.announceRelease(p, true, helmv2.DriftDetectedReason, clip(p.drift))
+	}
 	wait := p.unit.ended(p, out, e.now(), e.verifyAt())
 	if ready := readyOf(was.Conditions); !out.Ready() && (ready == nil || ready.Reason != out.Reason || ready.Message != clip(out.Message)) && len(p.told) == 0 {
 		e.announceRelease(p, out.Next != Wait, out.Reason, out.Message)

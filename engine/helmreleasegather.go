@@ -47,6 +47,8 @@ type releasePass struct {
 	actions    []Action
 	told       []helmrel.Event
 	inventory  []kube.Key    // what the release has on the cluster, nil when that was not looked at
+	looked     bool          // for drift
+	drift      string        // what was found then, in words
 	stalled    string        // why only another input helps
 	after      time.Duration // how long to leave it alone, where a step says so
 }

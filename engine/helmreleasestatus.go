@@ -96,6 +96,7 @@ func releaseStatus(p *releasePass, out Outcome) helmv2.HelmReleaseStatus {
 	if out.Next != Wait {
 		s.ObservedGeneration = p.object.Generation
 	}
+	noteDrift(&s, p)
 	for _, kind := range []string{meta.ReconcilingCondition, meta.StalledCondition} {
 		apimeta.RemoveStatusCondition(&s.Conditions, kind)
 	}
@@ -107,4 +108,29 @@ func releaseStatus(p *releasePass, out Outcome) helmv2.HelmReleaseStatus {
 		apimeta.SetStatusCondition(&s.Conditions, c)
 	}
 	return s
+}
+
+// noteDrift says in the status what others changed, as of the last look: where drift
+// is put back, that is nothing.
+func noteDrift(s *helmv2.HelmReleaseStatus, p *releasePass) {
+	if !p.looked && detects(p.object) {
+		return
+	}
+	if p.drift == "" {
+		apimeta.RemoveStatusCondition(&s.Conditions, helmv2.DriftedCondition)
+		return
+	}
+	apimeta.SetStatusCondition(&s.Conditions, metav1.Condition{
+		Type: helmv2.DriftedCondition, Status: metav1.ConditionTrue, Reason: helmv2.DriftDetectedReason,
+		Message: clip(p.drift), ObservedGeneration: p.object.Generation,
+	})
+}
+
+// newDrift tells whether a look found drift that the status did not tell yet.
+func newDrift(was helmv2.HelmReleaseStatus, p *releasePass) bool {
+	if p.drift == "" {
+		return false
+	}
+	told := apimeta.FindStatusCondition(was.Conditions, helmv2.DriftedCondition)
+	return told == nil || told.Message != clip(p.drift)
 }

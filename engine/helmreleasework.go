@@ -150,6 +150,7 @@ func (e *Engine) look(ctx context.Context, p *releasePass, f *found) error {
 		return fail(helmv2.DriftDetectedReason, Retry, errors.Join(err, f.client.Close()))
 	}
 	p.unit.learn(f.drift.Known())
+	p.looked, p.drift = true, f.drift.String()
 	return nil
 }
 

@@ -27,6 +27,7 @@ const DriftDetectionAnnotation = "helm.toolkit.fluxcd.io/driftDetection"
 const (
 	ReleasedCondition    = "Released"    // how the last install or upgrade ended
 	TestSuccessCondition = "TestSuccess" // how the last tests ended
+	DriftedCondition     = "Drifted"     // True while others' changes are there, which driftDetection looks for
 	RemediatedCondition  = "Remediated"  // how the last rollback or uninstall ended
 )
 
