@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -23,7 +24,7 @@ type tracker struct {
 	namespaces []string // work is done in these only; everywhere when empty
 }
 
-// tracked is what is known of one source or Kustomization.
+// tracked is what is known of one source, Kustomization or HelmRelease.
 type tracked struct {
 	id      string
 	seen    bool // a pass over it has ended
@@ -120,7 +121,11 @@ func (t *tracker) judge(o *tracked, known map[string]state) state {
 // upToDate: a unit that is ready at an older revision than its source's has a
 // pass to come.
 func (t *tracker) upToDate(o *tracked) state {
-	if source := t.objects[o.last.Source]; source != nil && source.seen && source.last.Outcome.Ready() && source.last.Outcome.Revision != o.last.Outcome.Revision && source.last.Outcome.Revision != "" {
+	source := t.objects[o.last.Source]
+	if source == nil || !source.seen || !source.last.Outcome.Ready() || source.last.Outcome.Revision == "" {
+		return ready
+	}
+	if cmp.Or(o.last.SourceRevision, o.last.Outcome.Revision) != source.last.Outcome.Revision {
 		return working
 	}
 	return ready

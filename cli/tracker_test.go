@@ -63,6 +63,11 @@ func suspend(id string) engine.Progress {
 	return p
 }
 
+func madeFrom(revision string, p engine.Progress) engine.Progress {
+	p.SourceRevision = revision
+	return p
+}
+
 func TestTracker(t *testing.T) {
 	t.Parallel()
 	dependency := kustomizev1.DependencyNotReadyReason
@@ -95,6 +100,16 @@ func TestTracker(t *testing.T) {
 				endOf(unit("a"), readyAt("main@sha1:1")), endOf(repo, readyAt("main@sha1:2")), endOf(unit("a"), readyAt("main@sha1:2")),
 			},
 			want: map[string]state{repo: ready, unit("a"): ready},
+		},
+		{
+			name:  "made from the revision of its source, and says another of itself",
+			notes: []engine.Progress{endOf(repo, readyAt("1.0.0@sha256:1")), madeFrom("1.0.0@sha256:1", endOf(unit("a"), readyAt("1.0.0+1")))},
+			want:  map[string]state{repo: ready, unit("a"): ready},
+		},
+		{
+			name:  "made from an older revision of its source",
+			notes: []engine.Progress{endOf(repo, readyAt("1.0.0@sha256:2")), madeFrom("1.0.0@sha256:1", endOf(unit("a"), readyAt("1.0.0@sha256:2")))},
+			want:  map[string]state{repo: ready, unit("a"): working},
 		},
 		{
 			name:   "a source that nothing is known of yet brings no other revision",

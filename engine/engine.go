@@ -95,14 +95,17 @@ type Election struct {
 
 // Progress is how one pass over one object ended.
 type Progress struct {
-	Kind      string
-	Name      types.NamespacedName
-	Source    string // of a Kustomization, as Kind/namespace/name
-	Outcome   Outcome
-	Attempts  int // failures in a row
-	Objects   int // how many objects it has
-	Suspended bool
-	Gone      bool
+	Kind   string
+	Name   types.NamespacedName
+	Source string // of a Kustomization or a HelmRelease, as Kind/namespace/name
+	// SourceRevision is what the pass was made from, where Outcome.Revision says it in
+	// other words; else "".
+	SourceRevision string
+	Outcome        Outcome
+	Attempts       int // failures in a row
+	Objects        int // how many objects it has
+	Suspended      bool
+	Gone           bool
 }
 
 // ID is Kind/namespace/name.

@@ -128,7 +128,7 @@ func (e *Engine) reportRelease(ctx context.Context, p *releasePass, out Outcome)
 	if ready := readyOf(was.Conditions); !out.Ready() && (ready == nil || ready.Reason != out.Reason || ready.Message != clip(out.Message)) && len(p.told) == 0 {
 		e.announceRelease(p, out.Next != Wait, out.Reason, out.Message)
 	}
-	e.observe(Progress{Kind: helmv2.HelmReleaseKind, Name: p.unit.name, Outcome: out, Attempts: p.unit.attempts(), Objects: p.objects(), Source: p.source.String()})
+	e.observe(Progress{Kind: helmv2.HelmReleaseKind, Name: p.unit.name, Outcome: out, Attempts: p.unit.attempts(), Objects: p.objects(), Source: p.source.String(), SourceRevision: p.snapshot.Revision})
 	e.releases.alarm.wake(e.releases.graph.Dependants(p.unit.name)...)
 	return reconcile.Result{RequeueAfter: wait}, nil
 }

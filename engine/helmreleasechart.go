@@ -9,10 +9,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/cli-utils/pkg/object"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
+	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
 // ensureChart makes the HelmChart that spec.chart stands for, or brings it up to
@@ -44,6 +47,7 @@ func (e *Engine) ensureChart(ctx context.Context, p *releasePass) error {
 		if err := e.client.Create(ctx, want); err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
 		}
+		p.actions = append(p.actions, Action{Key: chartKey(want), Verb: string(apply.Created), At: e.now()})
 		return nil
 	case err != nil:
 		return err
@@ -56,6 +60,12 @@ func (e *Engine) ensureChart(ctx context.Context, p *releasePass) error {
 		return nil
 	}
 	return e.client.Patch(ctx, next, client.MergeFrom(have))
+}
+
+// chartKey names a HelmChart as actions do.
+func chartKey(hc *sourcev1.HelmChart) kube.Key {
+	gvk := sourcev1.GroupVersion.WithKind(sourcev1.HelmChartKind)
+	return kube.Key{ObjMetadata: object.ObjMetadata{Namespace: hc.Namespace, Name: hc.Name, GroupKind: gvk.GroupKind()}, Version: gvk.Version}
 }
 
 func laid(under, over map[string]string) map[string]string {
