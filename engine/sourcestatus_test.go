@@ -124,6 +124,9 @@ func TestGitStatusConditions(t *testing.T) {
 					t.Errorf("observed generation of %s is %d, want %d", c.Type, c.ObservedGeneration, test.obj.Generation)
 				}
 			}
+			if s.ObservedGeneration != test.obj.Generation {
+				t.Errorf("observed generation is %d, want %d", s.ObservedGeneration, test.obj.Generation)
+			}
 			if !reflect.DeepEqual(test.obj, before) {
 				t.Error("the object changed")
 			}
@@ -159,6 +162,16 @@ func TestGitStatusArtifact(t *testing.T) {
 				t.Errorf("path is %s, address is %s, want %s", a.Path, a.URL, want)
 			}
 		})
+	}
+}
+
+func TestArtifactSaysWhatTheSnapshotDoes(t *testing.T) {
+	t.Parallel()
+	s := snapshotAt(rev2)
+	s.Metadata, s.Archive = map[string]string{"org.opencontainers.image.source": "https://git.example.com"}, &source.Archive{Hash: strings.Repeat("2", 64), Size: 7}
+	a := gitStatus(repository(), s, Outcome{}, metav1.NewTime(noon)).Artifact
+	if !maps.Equal(a.Metadata, s.Metadata) || a.Size == nil || *a.Size != 7 || a.Digest != "sha256:"+s.Archive.Hash {
+		t.Errorf("the artifact is %+v", a)
 	}
 }
 

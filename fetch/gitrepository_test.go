@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/plumb-gitops/plumb/api/meta"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
@@ -234,6 +235,42 @@ func wantOpenGit(t *testing.T, kind fetch.Kind, c fetch.Cluster, obj *sourcev1.G
 	again, err := kind.Open(t.Context(), c, obj)
 	if err != nil || again.Revision != found.Revision || again.Digest != found.Digest {
 		t.Errorf("it opens as %s %s, %v, want %s %s", again.Revision, again.Digest, err, found.Revision, found.Digest)
+	}
+}
+
+// What of the spec a snapshot is about is noted in the status.
+func TestStatusOfAGitRepository(t *testing.T) {
+	t.Parallel()
+	repo := testgit.New(t)
+	repo.Commit(testgit.Files(map[string]string{"app/a.yaml": "a", "other/b.yaml": "b"})...)
+	url, _ := repo.HTTP(testgit.Options{})
+	kind, obj := kindOf(t, sourcev1.GitRepositoryKind), &sourcev1.GitRepository{}
+	obj.Namespace, obj.Name = "apps", "manifests"
+	obj.Spec = sourcev1.GitRepositorySpec{
+		URL: url, Reference: &sourcev1.GitRepositoryRef{Branch: "main"}, Ignore: new("*.md"), RecurseSubmodules: true, SparseCheckout: []string{"app"},
+		Include: []sourcev1.GitRepositoryInclude{{GitRepositoryRef: *named("shared"), FromPath: "deploy", ToPath: "vendor"}},
+	}
+	shared := included("shared")
+	cluster := sources{repos: map[string]*sourcev1.GitRepository{"shared": shared}, trees: map[string]source.Tree{"shared": source.MemoryTree{"deploy/x.yaml": "x"}}}
+	found, err := kind.Fetch(t.Context(), cluster, obj, source.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[string]string{"": "HEAD", "head": "HEAD", "HEAD": "HEAD", "Tag": "Tag", "TagAndHEAD": "TagAndHEAD"} {
+		obj.Spec.Verification = &sourcev1.GitRepositoryVerification{Mode: mode, SecretRef: *named("keys")}
+		kind.Succeeded(obj, found)
+		if got := obj.Status.SourceVerificationMode; got == nil || *got != want {
+			t.Errorf("mode %q is noted as %v, want %s", mode, got, want)
+		}
+	}
+	obj.Spec.Verification = nil
+	kind.Succeeded(obj, found)
+	want := sourcev1.GitRepositoryStatus{
+		ObservedIgnore: obj.Spec.Ignore, ObservedRecurseSubmodules: true, ObservedSparseCheckout: []string{"app"}, ObservedInclude: obj.Spec.Include,
+		IncludedArtifacts: []*meta.Artifact{shared.Status.Artifact},
+	}
+	if diff := cmp.Diff(want, obj.Status); diff != "" {
+		t.Error(diff)
 	}
 }
 
