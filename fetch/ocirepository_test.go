@@ -219,6 +219,9 @@ func TestFieldsOfAnOCIRepository(t *testing.T) {
 			if top := listed(t, found); !slices.Equal(top, c.holds) {
 				t.Errorf("it holds %v, want %v", top, c.holds)
 			}
+			if kept := found.Archive != nil; kept != (c.spec.GetLayerSelector().Operation == sourcev1.OCILayerCopy) {
+				t.Errorf("the layer is kept as it is: %t", kept)
+			}
 			if (c.spec.Verify != nil) != (found.Verified != "") {
 				t.Errorf("verified: %q", found.Verified)
 			}
