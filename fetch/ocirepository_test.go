@@ -219,7 +219,7 @@ func TestFieldsOfAnOCIRepository(t *testing.T) {
 			if top := listed(t, found); !slices.Equal(top, c.holds) {
 				t.Errorf("it holds %v, want %v", top, c.holds)
 			}
-			if kept := found.Archive != nil; kept != (c.spec.GetLayerSelector().Operation == sourcev1.OCILayerCopy) {
+			if kept := found.Archive != nil; kept != (c.spec.GetLayerSelector().Operation == sourcev1.LayerCopy) {
 				t.Errorf("the layer is kept as it is: %t", kept)
 			}
 			if (c.spec.Verify != nil) != (found.Verified != "") {

@@ -83,6 +83,21 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+func TestIsSuspended(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ goes, rests sourcev1.Source }{
+		"GitRepository":  {&sourcev1.GitRepository{}, &sourcev1.GitRepository{Spec: sourcev1.GitRepositorySpec{Suspend: true}}},
+		"OCIRepository":  {&sourcev1.OCIRepository{}, &sourcev1.OCIRepository{Spec: sourcev1.OCIRepositorySpec{Suspend: true}}},
+		"Bucket":         {&sourcev1.Bucket{}, &sourcev1.Bucket{Spec: sourcev1.BucketSpec{Suspend: true}}},
+		"HelmRepository": {&sourcev1.HelmRepository{}, &sourcev1.HelmRepository{Spec: sourcev1.HelmRepositorySpec{Suspend: true}}},
+		"HelmChart":      {&sourcev1.HelmChart{}, &sourcev1.HelmChart{Spec: sourcev1.HelmChartSpec{Suspend: true}}},
+	} {
+		if tc.goes.IsSuspended() || !tc.rests.IsSuspended() {
+			t.Errorf("%s: spec.suspend is %t where it is not set, %t where it is", name, tc.goes.IsSuspended(), tc.rests.IsSuspended())
+		}
+	}
+}
+
 // TestStatus: what is set is what comes back, whatever the kind.
 func TestStatus(t *testing.T) {
 	t.Parallel()
