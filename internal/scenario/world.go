@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,6 +50,7 @@ type World struct {
 	oneShot *os.Process
 	log     bytes.Buffer
 	logMu   sync.Mutex
+	planted planted
 }
 
 var numbered atomic.Int64
@@ -59,12 +61,13 @@ func New(tb testing.TB) *World {
 	tb.Helper()
 	c := Open(tb)
 	ns := fmt.Sprintf("t%d-%d", os.Getpid(), numbered.Add(1))
-	w := &World{Cluster: c, tb: tb, NS: ns, Git: NewGit(tb, ""), user: "plumb-" + ns, storage: tb.TempDir()}
+	w := &World{Cluster: c, tb: tb, NS: ns, Git: NewGit(tb, ""), user: "plumb-" + ns, storage: tb.TempDir(), planted: planted{values: map[string]string{}}}
 	w.config = filepath.Join(tb.TempDir(), "kubeconfig")
 	c.As(tb, w.user, w.config)
 	w.install()
 	w.Namespace("")
 	tb.Cleanup(func() {
+		w.tellsNothing()
 		w.Kill()
 		if tb.Failed() {
 			w.logMu.Lock()
@@ -78,7 +81,7 @@ func New(tb testing.TB) *World {
 // On is a world on another cluster, with no namespaces, server or engine of its
 // own.
 func On(tb testing.TB, cluster *kube.Cluster) *World {
-	return &World{Cluster: &Cluster{Cluster: cluster}, tb: tb}
+	return &World{Cluster: &Cluster{Cluster: cluster}, tb: tb, planted: planted{values: map[string]string{}}}
 }
 
 func tail(text string, lines int) string {
@@ -152,6 +155,7 @@ func (w *World) TryApply(manifests string) error {
 		return err
 	}
 	for _, obj := range objs {
+		w.planted.plant(obj)
 		if _, err := w.Cluster.Apply(w.tb.Context(), obj, kube.ApplyOptions{Manager: "test"}); err != nil {
 			return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
 		}
@@ -204,7 +208,7 @@ func (w *World) StartWith(env []string, args ...string) {
 	defer w.mu.Unlock()
 	args = append([]string{
 		"run", "--kubeconfig", w.config, "--storage-path", w.storage, "--leader-elect=false", "--metrics-addr", "127.0.0.1:0",
-		"--health-addr", "127.0.0.1:0", "--watch-namespace", w.NS, "--log-format", "text", "--allow-file-urls",
+		"--health-addr", "127.0.0.1:0", "--watch-namespace", w.NS, "--log-format", "text", "--log-level", "debug", "--allow-file-urls",
 	}, args...)
 	cmd := exec.Command(Plumb(), args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -333,6 +337,12 @@ func (w *World) Delete(key kube.Key) {
 // Patch sends a merge patch as some field manager.
 func (w *World) Patch(key kube.Key, manager, patch string, subresources ...string) {
 	w.tb.Helper()
+	if changed := map[string]any{}; json.Unmarshal([]byte(patch), &changed) == nil {
+		obj := &unstructured.Unstructured{Object: changed}
+		obj.SetKind(key.GroupKind.Kind)
+		obj.SetName(key.Name)
+		w.planted.plant(obj)
+	}
 	r, err := w.Resource(key.GVK(), key.Namespace)
 	if err == nil {
 		_, err = r.Patch(w.tb.Context(), key.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: manager}, subresources...)
