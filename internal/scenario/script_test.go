@@ -48,6 +48,8 @@ func TestScripts(t *testing.T) {
 			"ready":     command(1, (*script).ready),
 			"not":       command(2, (*script).not),
 			"has":       command(3, (*script).has),
+			"keypair":   command(1, (*script).keypair),
+			"condition": command(3, (*script).condition),
 			"lacks":     command(2, (*script).lacks),
 			"gone":      command(1, (*script).gone),
 			"there":     command(1, (*script).there),
