@@ -3,9 +3,8 @@ package store
 import (
 	"context"
 	"io"
-	"os"
+	"strings"
 	"sync"
-	"time"
 )
 
 // Batch is what one fetch adds. What it put or reused is not collected while it
@@ -41,12 +40,10 @@ func (b *Batch) Put(ctx context.Context, r io.Reader, most int64) (Blob, error) 
 	return b.store.put(ctx, r, most, b.hold)
 }
 
-// Reuse tells whether a blob is there, and holds it if so. It is as good as new
-// then: a collection under way, which may not know of its new use yet, leaves it.
+// Reuse tells whether a blob is there, and holds it if so.
 func (b *Batch) Reuse(hash string) bool {
 	b.hold(hash) // before looking: what is held is not collected
-	now := time.Now()
-	return os.Chtimes(b.store.blob(hash), now, now) == nil
+	return b.store.has(hash)
 }
 
 // Commit keeps a tree of files whose blobs the batch put or reused. The folders
@@ -68,5 +65,8 @@ func (b *Batch) hold(name string) {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	b.store.held[name]++
+	if b.store.wanted != nil {
+		b.store.wanted[strings.TrimPrefix(name, "sha256:")] = true
+	}
 	b.held = append(b.held, name)
 }

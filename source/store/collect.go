@@ -30,6 +30,8 @@ func (s *Store) Collect() error { return s.collect(time.Now().Add(-s.options.Ret
 func (s *Store) collect(cutoff time.Time) error {
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
+	s.want(map[string]bool{}) // before looking at what is held now
+	defer s.want(nil)
 	live, err := s.mark(cutoff)
 	if err != nil {
 		return err
@@ -39,6 +41,13 @@ func (s *Store) collect(cutoff time.Time) error {
 		s.sweep(trees, cutoff, func(name string) bool { return live[name] }),
 		s.sweep(blobs, cutoff, func(name string) bool { return live[name] }),
 	)
+}
+
+// want begins to note what batches hold, or ends it.
+func (s *Store) want(names map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted = names
 }
 
 // digestPattern finds digests in notes, whose form is their backend's.
@@ -160,7 +169,7 @@ func (s *Store) sweep(folder string, cutoff time.Time, stays func(name string) b
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		info, err := os.Stat(path)
-		if err != nil || s.held[name] > 0 || s.held["sha256:"+name] > 0 || !info.ModTime().Before(cutoff) {
+		if err != nil || s.wanted[name] || !info.ModTime().Before(cutoff) {
 			return nil //nolint:nilerr // it has gone by itself
 		}
 		if err := os.Remove(path); err != nil {

@@ -47,7 +47,10 @@ type Store struct {
 	mu    sync.Mutex
 	held  map[string]int // how many open batches need a blob or a tree
 	bytes int64          // of all blobs
-	inUse func() []string
+	// wanted is what batches held since the collection under way began, also if they
+	// are closed by now: it cannot know what became of that. Nil while there is none.
+	wanted map[string]bool
+	inUse  func() []string
 }
 
 // The folders of a store, and the prefix of what is being written.
