@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/explain"
@@ -100,7 +99,7 @@ func (f driftFlags) fetch(ctx context.Context, l *lookup) ([]byte, error) {
 
 // pod is a running pod of the engine.
 func (f driftFlags) pod(ctx context.Context, l *lookup) (string, error) {
-	pods, err := l.List(ctx, explain.PodKind, f.engine, metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: map[string]string{"app": "plumb"}}))
+	pods, err := l.List(ctx, explain.PodKind, f.engine, enginePods)
 	if err != nil {
 		return "", err
 	}

@@ -126,10 +126,17 @@ func installMissing(ctx context.Context, cluster *kube.Cluster, out io.Writer) e
 	return established(ctx, cluster, missing)
 }
 
+// The label of all that runs Plumb in a cluster, and the selector of its pods.
+const (
+	nameLabel  = "app.kubernetes.io/name"
+	engineName = "plumb"
+	enginePods = nameLabel + "=" + engineName
+)
+
 // deployment is what runs Plumb in a cluster.
 func deployment(namespace, image string) []*unstructured.Unstructured {
 	const account = "plumb"
-	labels := map[string]any{"app.kubernetes.io/name": "plumb"}
+	labels := map[string]any{nameLabel: engineName}
 	object := func(apiVersion, kind, name, ns string, rest map[string]any) *unstructured.Unstructured {
 		metadata := map[string]any{"name": name, "labels": labels}
 		if ns != "" {
