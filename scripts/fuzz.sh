@@ -30,9 +30,13 @@ done >"$built/targets"
 xargs -n 3 -P 2 sh -c '
 	cd "$0"
 	if ! out=$("$1" -test.run "^$" -test.fuzz "^$2\$" -test.fuzztime "$FUZZTIME" -test.parallel 1 -test.fuzzcachedir "$built/cache" 2>&1); then
-		echo "$out"
-		echo "$2 in $0: failed"
-		exit 1
+		# Go calls it a failure, without an input, when the time runs out in the
+		# middle of one.
+		if ! echo "$out" | grep -q "context deadline exceeded" || echo "$out" | grep -Eq "Failing input|panic|hung or terminated"; then
+			echo "$out"
+			echo "$2 in $0: failed"
+			exit 1
+		fi
 	fi
 	echo "$2: $(echo "$out" | grep "^fuzz: elapsed" | tail -n 1)"
 ' <"$built/targets"
