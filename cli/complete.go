@@ -8,7 +8,7 @@ import (
 )
 
 // ourKinds are the kinds that commands offer for completion.
-var ourKinds = []string{"kustomization", "gitrepository", "bucket", "ocirepository", "helmrepository", "helmchart", "externalartifact"}
+var ourKinds = []string{"kustomization", "gitrepository", "helmrelease", "bucket", "ocirepository", "helmrepository", "helmchart", "externalartifact", "fluxconfig"}
 
 // completeKinds offers kinds, then the names of objects of the kind.
 func (g *global) completeKinds(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

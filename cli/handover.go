@@ -24,7 +24,8 @@ import (
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
-// ownKinds are the kinds that a one-shot run drives, sources first.
+// ownKinds are the kinds that a one-shot run drives, sources first: those whose
+// passes an engine reports. definedKinds has all that there are.
 var ownKinds = []schema.GroupVersionKind{
 	sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind),
 	sourcev1.GroupVersion.WithKind(sourcev1.BucketKind),

@@ -7,10 +7,13 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumb-gitops/plumb/api/crds"
@@ -100,9 +103,35 @@ func (f *uninstallFlags) noOtherEngine(ctx context.Context, cluster *kube.Cluste
 	return err
 }
 
+// definedKinds are the kinds that our definitions define, by file name, each in the
+// version that the cluster stores.
+func definedKinds() ([]schema.GroupVersionKind, error) {
+	definitions, err := crds.All()
+	if err != nil {
+		return nil, err
+	}
+	var out []schema.GroupVersionKind
+	for _, obj := range definitions {
+		def := apiextensionsv1.CustomResourceDefinition{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &def); err != nil {
+			return nil, fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
+		}
+		for _, v := range def.Spec.Versions {
+			if v.Storage {
+				out = append(out, schema.GroupVersionKind{Group: def.Spec.Group, Version: v.Name, Kind: def.Spec.Names.Kind})
+			}
+		}
+	}
+	return out, nil
+}
+
 // releaseAll takes the finalizers off our objects: nobody is left to honour them.
 func releaseAll(ctx context.Context, cluster *kube.Cluster) error {
-	for _, gvk := range ownKinds {
+	kinds, err := definedKinds()
+	if err != nil {
+		return err
+	}
+	for _, gvk := range kinds {
 		resource, err := cluster.Resource(gvk, "")
 		if meta.IsNoMatchError(err) {
 			continue

@@ -83,6 +83,15 @@ func TestInstallAndUninstall(t *testing.T) {
 	}
 	plumb(t, kubeconfig, 0, "reconcile", "--once", "--take-over", "--storage-path", storage)
 
+	// Objects whose finalizers nobody honours are no hindrance, of kinds that a
+	// one-shot run does not drive either.
+	for _, obj := range scenario.Decode(t, "{apiVersion: clusterconfig.azure.com/v1alpha1, kind: FluxConfig, metadata: {name: held, namespace: default, finalizers: [example.com/held]}, "+
+		"spec: {gitRepository: {url: "+repo.URL+", ref: {branch: main}}}}\n---\n"+
+		"{apiVersion: source.toolkit.fluxcd.io/v1, kind: ExternalArtifact, metadata: {name: held, namespace: default, finalizers: [example.com/held]}, spec: {}}") {
+		if _, err := c.Apply(t.Context(), obj, kube.ApplyOptions{Manager: "test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	plumb(t, kubeconfig, 2, "uninstall")
 	plumb(t, kubeconfig, 0, "uninstall", "--yes")
 	if err := c.ResetMapping(); err != nil {
