@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"api/kustomize/v1", "api/source/v1"},
 	{"api", "api/*"},
 	{"source", "dag", "health", "drift", "settings"},
-	{"source/store", "source/transport", "source/cloud", "build/*", "helmrel/values"},
+	{"fluxconfig", "source/store", "source/transport", "source/cloud", "build/*", "helmrel/values"},
 	{"source/archive", "source/objects", "helmrel"},
 	{"helmrel/charts"},
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
@@ -42,7 +42,7 @@ var bans = []struct {
 	forbidden []string
 	reason    string
 }{
-	{[]string{"dag", "health", "drift", "helmrel", "settings"}, clients, "it decides and touches nothing"},
+	{[]string{"dag", "health", "drift", "fluxconfig", "helmrel", "settings"}, clients, "it decides and touches nothing"},
 	{[]string{"dag"}, []string{"k8s.io", "sigs.k8s.io"}, "the graph knows no Kubernetes"},
 	{[]string{"build", "helmrel/values"}, clients, "building works in memory, on what it is given"},
 	{[]string{"source", "source/*"}, clients[:3], "a source knows no Kubernetes client"},

@@ -1,0 +1,77 @@
+package fluxconfig
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// standard is the interval and the timeout of what does not say.
+const standard = 10 * time.Minute
+
+func duration(d *metav1.Duration) string {
+	if d == nil {
+		return standard.String()
+	}
+	return d.Duration.String()
+}
+
+// set puts a value that is not empty. What is empty is left to
+// additionalConfigurations, and else to the kind's default.
+func set(fields map[string]any, name, value string) {
+	if value != "" {
+		fields[name] = value
+	}
+}
+
+func setTrue(fields map[string]any, name string, value bool) {
+	if value {
+		fields[name] = true
+	}
+}
+
+func encode(value []byte) string { return base64.StdEncoding.EncodeToString(value) }
+
+// decoded is what a field has in base64. The error does not repeat it.
+func decoded(field, value string) ([]byte, error) {
+	out, err := base64.StdEncoding.DecodeString(value)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not in base64", field)
+	}
+	return out, nil
+}
+
+// decode reads a free map.
+func decode(free map[string]apiextensionsv1.JSON) (map[string]any, error) {
+	out := make(map[string]any, len(free))
+	for name, raw := range free {
+		var value any
+		if err := json.Unmarshal(raw.Raw, &value); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+// merge puts typed over free: of two maps under one name the result has both's
+// entries, of everything else what typed says.
+func merge(free, typed map[string]any) map[string]any {
+	out := maps.Clone(free)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for name, value := range typed {
+		under, both := out[name].(map[string]any)
+		if over, isMap := value.(map[string]any); both && isMap {
+			value = merge(under, over)
+		}
+		out[name] = value
+	}
+	return out
+}
