@@ -15,7 +15,7 @@ import (
 // wait for ever, and why.
 var notDriven = map[string]string{
 	sourcev1.ExternalArtifactKind:  "its status is written by others, and never says that a request was handled",
-	clusterconfigv1.FluxConfigKind: "no engine works on it yet",
+	clusterconfigv1.FluxConfigKind: "it is never done: a one-shot run drives what an engine made of it before",
 }
 
 func defined(t *testing.T) []schema.GroupVersionKind {

@@ -88,6 +88,7 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 		return ended(ctx, limited, err)
 	}
 	options.DryRun = f.dryRun
+	options.Off.FluxConfigs = true // a run that ends can't keep what they stand for; what is there of it is driven as it is
 	if !f.dryRun {
 		if err := installMissing(limited, cluster, g.err); err != nil {
 			return ended(ctx, limited, err)

@@ -82,6 +82,7 @@ type Parts struct {
 	Sources        bool
 	Kustomizations bool
 	HelmReleases   bool
+	FluxConfigs    bool
 }
 
 // Election tells whether and where to take the lease that makes sure of one
@@ -132,6 +133,7 @@ type Engine struct {
 	// otherUnits are the kinds of units beside Kustomization.
 	otherUnits map[string]otherUnits
 	releases   *releaseUnits
+	configs    *configUnits
 	charts     *charts.Cache
 }
 
@@ -158,6 +160,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		otherUnits:   map[string]otherUnits{},
 		now:          time.Now,
 		releases:     &releaseUnits{ctx: ctx, graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}},
+		configs:      newConfigUnits(),
 		charts:       charts.New(chartBytes),
 	}
 	e.otherUnits[helmv2.HelmReleaseKind] = otherUnits{
@@ -169,6 +172,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		},
 	}
 	e.otherUnits[releaseInputsUser] = otherUnits{follows: func(owner types.NamespacedName) { e.releases.alarm.wake(owner) }}
+	e.otherUnits[configInputsUser] = otherUnits{follows: func(owner types.NamespacedName) { e.configs.alarm.wake(owner) }}
 	for _, kind := range o.Sources.Kinds {
 		e.sourceAlarms[kind.GVK().Kind] = &alarm{}
 	}

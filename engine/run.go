@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
@@ -86,6 +87,9 @@ func kinds(o Options) []schema.GroupVersionKind {
 		kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind),
 		helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind),
 	}
+	if !o.Off.FluxConfigs {
+		out = append(out, clusterconfigv1.GroupVersion.WithKind(clusterconfigv1.FluxConfigKind))
+	}
 	for _, kind := range o.Sources.Kinds {
 		out = append(out, kind.GVK())
 	}
@@ -95,18 +99,23 @@ func kinds(o Options) []schema.GroupVersionKind {
 // controllers are one for each kind that is worked on.
 func (e *Engine) controllers() (out []control) {
 	if !e.Off.Kustomizations {
-		out = append(out, control{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, touched})
+		out = append(out, control{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, touched, nil})
 	}
 	if !e.Off.HelmReleases {
-		out = append(out, control{&helmv2.HelmRelease{}, helmReleases{e}, &e.releases.alarm, e.Concurrent, touched})
+		out = append(out, control{&helmv2.HelmRelease{}, helmReleases{e}, &e.releases.alarm, e.Concurrent, touched, nil})
+	}
+	if !e.Off.FluxConfigs {
+		// One at a time: what two configurations share is then never looked at while
+		// the other one changes it.
+		out = append(out, control{&clusterconfigv1.FluxConfig{}, fluxConfigs{e}, &e.configs.alarm, 1, touched, e.wakeConfigs()})
 	}
 	if e.Off.Sources {
 		return out
 	}
 	external := sourcev1.ExternalArtifactKind
-	out = append(out, control{&sourcev1.ExternalArtifact{}, externalArtifacts{e}, e.sourceAlarms[external], fetchers, predicate.Funcs{}})
+	out = append(out, control{&sourcev1.ExternalArtifact{}, externalArtifacts{e}, e.sourceAlarms[external], fetchers, predicate.Funcs{}, nil})
 	for _, kind := range e.Sources.Kinds {
-		out = append(out, control{kind.New(), sources{e, kind}, e.sourceAlarms[kind.GVK().Kind], fetchers, touched})
+		out = append(out, control{kind.New(), sources{e, kind}, e.sourceAlarms[kind.GVK().Kind], fetchers, touched, nil})
 	}
 	return out
 }
@@ -174,7 +183,7 @@ func inNamespaces(names []string) map[string]cache.Config {
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		sourcev1.AddToScheme, kustomizev1.AddToScheme, helmv2.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme, metav1.AddMetaToScheme,
+		sourcev1.AddToScheme, kustomizev1.AddToScheme, helmv2.AddToScheme, clusterconfigv1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme, metav1.AddMetaToScheme,
 	} {
 		if err := add(s); err != nil {
 			panic(err) // two of our own kinds with one name
@@ -189,7 +198,8 @@ type control struct {
 	reconciler  reconcile.Reconciler
 	alarm       *alarm
 	concurrency int
-	news        predicate.Predicate // which changes wake it, beside its alarm
+	news        predicate.Predicate  // which changes wake it, beside its alarm
+	members     handler.EventHandler // whom any change of a toolkit object wakes; nil for nobody
 }
 
 // touched is a change of the spec, the annotations or the labels; not our own
@@ -204,6 +214,13 @@ func (c control) add(mgr manager.Manager) error {
 	}
 	if err := works.Watch(source.Kind(mgr.GetCache(), c.kind, &handler.EnqueueRequestForObject{}, c.news)); err != nil {
 		return err
+	}
+	if c.members != nil {
+		for _, kind := range reportedKinds {
+			if err := works.Watch(source.Kind(mgr.GetCache(), kind, c.members)); err != nil {
+				return err
+			}
+		}
 	}
 	return works.Watch(c.alarm.source())
 }

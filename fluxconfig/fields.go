@@ -1,14 +1,18 @@
 package fluxconfig
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/json" // which reads whole numbers as such
+
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 )
 
 // standard is the interval and the timeout of what does not say.
@@ -44,6 +48,19 @@ func decoded(field, value string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not in base64", field)
 	}
 	return out, nil
+}
+
+// specify gives an object its spec, and the digest of that.
+func specify(obj *unstructured.Unstructured, spec map[string]any) error {
+	raw, err := json.Marshal(spec) // with sorted names
+	if err != nil {
+		return err
+	}
+	obj.Object["spec"] = spec
+	annotations := obj.GetAnnotations()
+	annotations[clusterconfigv1.DigestAnnotation] = fmt.Sprintf("sha256:%x", sha256.Sum256(raw))
+	obj.SetAnnotations(annotations)
+	return nil
 }
 
 // decode reads a free map.

@@ -90,8 +90,7 @@ func (g *generation) kustomization(k clusterconfigv1.KustomizationDefinition, so
 	if patches = append(patches, managedSource(source)...); len(patches) > 0 {
 		spec["patches"] = patches
 	}
-	out.Object["spec"] = merge(extra, spec)
-	return append(before, out), nil
+	return append(before, out), specify(out, merge(extra, spec))
 }
 
 // target says who applies, and where. On another cluster that is whom the

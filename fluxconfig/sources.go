@@ -39,8 +39,7 @@ func (g *generation) finish(kind string, typed map[string]any, t clusterconfigv1
 		return nil, g.invalid("additionalConfigurations of the source: %w", err)
 	}
 	out := g.object("source.toolkit.fluxcd.io/v1", kind, g.fc.Name)
-	out.Object["spec"] = merge(extra, typed)
-	return out, nil
+	return out, specify(out, merge(extra, typed))
 }
 
 // authenticate refers to the Secret of the same namespace that localAuthRef names,

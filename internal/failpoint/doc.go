@@ -24,3 +24,6 @@ var Steps = []string{
 	"finalize.pruned",
 	"finalize.done",
 }
+
+// ConfigSteps are those of a pass over a FluxConfig.
+var ConfigSteps = []string{"config.object", "config.delete"}

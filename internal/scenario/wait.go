@@ -47,6 +47,7 @@ var kinds = map[string]schema.GroupVersionKind{
 	"Ingress":                  {Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
 	"HorizontalPodAutoscaler":  {Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"},
 	"GitRepository":            {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"},
+	"FluxConfig":               {Group: "clusterconfig.azure.com", Version: "v1alpha1", Kind: "FluxConfig"},
 	"Kustomization":            {Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"},
 }
 

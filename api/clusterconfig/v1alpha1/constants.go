@@ -29,6 +29,10 @@ const ForceDeleteAnnotation = "plumb-gitops.github.io/force-delete"
 // the FluxConfig that it was last made from.
 const GenerationAnnotation = "plumb-gitops.github.io/configuration-generation"
 
+// DigestAnnotation on what a FluxConfig stands for is the digest of the spec that
+// was written: what left it since would otherwise not be seen to be too much.
+const DigestAnnotation = "plumb-gitops.github.io/configuration-digest"
+
 // Values of spec.scope.
 const (
 	ScopeCluster   = "cluster"

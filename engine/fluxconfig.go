@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
+	"github.com/plumb-gitops/plumb/fluxconfig"
+	"github.com/plumb-gitops/plumb/live"
+)
+
+// fluxConfigs reconciles FluxConfigs: it keeps what they stand for as package
+// fluxconfig says, and sums up what that says of itself.
+type fluxConfigs struct{ *Engine }
+
+// configInputsUser follows what a FluxConfig refers to and what it stands for
+// beside toolkit objects, by name.
+const configInputsUser = clusterconfigv1.FluxConfigKind + " inputs"
+
+// configUnits are what is known of FluxConfigs beside themselves.
+type configUnits struct {
+	alarm alarm
+	mu    sync.Mutex
+	wrote map[types.NamespacedName]*clusterconfigv1.FluxConfig // as our last write left it
+	swept map[types.NamespacedName]int64                       // the generation after which leftovers were looked for
+}
+
+func newConfigUnits() *configUnits {
+	return &configUnits{wrote: map[types.NamespacedName]*clusterconfigv1.FluxConfig{}, swept: map[types.NamespacedName]int64{}}
+}
+
+// latest is the newest of what a cache says and what we wrote ourselves.
+func (u *configUnits) latest(cached *clusterconfigv1.FluxConfig) *clusterconfigv1.FluxConfig {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	own := u.wrote[client.ObjectKeyFromObject(cached)]
+	if own != nil && own.UID == cached.UID && live.Older(cached.ResourceVersion, own.ResourceVersion) {
+		return own
+	}
+	return cached
+}
+
+func (u *configUnits) keep(fc *clusterconfigv1.FluxConfig) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.wrote[client.ObjectKeyFromObject(fc)] = fc
+}
+
+func (u *configUnits) forget(name types.NamespacedName) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.wrote, name)
+	delete(u.swept, name)
+}
+
+// configPass is one pass over one FluxConfig.
+type configPass struct {
+	name    types.NamespacedName
+	object  *clusterconfigv1.FluxConfig
+	reader  *reader
+	in      fluxconfig.Inputs
+	wanted  []*unstructured.Unstructured // what the configuration stands for; nil when that can't be told
+	objects []fluxconfig.Object          // what the toolkit objects say
+	source  sourceState
+	wrote   bool // something on the cluster was not as wanted
+}
+
+// Reconcile makes one pass over one FluxConfig.
+func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	cached := &clusterconfigv1.FluxConfig{}
+	user := live.User{Kind: configInputsUser, NamespacedName: r.NamespacedName}
+	err := e.client.Get(ctx, r.NamespacedName, cached)
+	if apierrors.IsNotFound(err) {
+		e.configs.forget(r.NamespacedName)
+		return reconcile.Result{}, e.home.view.Follow(user)
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	p := &configPass{name: r.NamespacedName, object: e.configs.latest(cached).DeepCopy(), reader: e.reader(user)}
+	switch {
+	case p.object.DeletionTimestamp != nil:
+		return reconcile.Result{}, e.takeDown(ctx, p)
+	case controllerutil.AddFinalizer(p.object, clusterconfigv1.Finalizer):
+		// Before the first write: from here on a deletion waits for us.
+		if err := e.saveConfigFinalizers(ctx, p); err != nil {
+			return reconcile.Result{}, ignoreGone(err)
+		}
+	}
+	failure := e.provision(ctx, p)
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here
+	}
+	wait, err := e.reportConfig(ctx, p, failure)
+	if err != nil {
+		return reconcile.Result{}, ignoreGone(err)
+	}
+	if f := new(Failure); failure != nil && !errors.As(failure, &f) {
+		return reconcile.Result{}, failure // the cluster's, and passing: its status says so, and the queue spaces the attempts
+	}
+	return reconcile.Result{RequeueAfter: wait}, nil
+}
+
+// provision makes the cluster have what the configuration stands for. A *Failure
+// is the configuration's fault, or waits for an object that is followed.
+func (e *Engine) provision(ctx context.Context, p *configPass) error {
+	if err := e.configInputs(ctx, p); err != nil {
+		return err
+	}
+	wanted, err := fluxconfig.Generate(p.object, p.in)
+	if err != nil {
+		return errors.Join(fail(clusterconfigv1.InvalidReason, Stall, err), p.reader.done())
+	}
+	p.wanted = wanted
+	if err := e.writeWanted(ctx, p); err != nil {
+		return err
+	}
+	if err := p.reader.done(); err != nil {
+		return err
+	}
+	if err := e.sweep(ctx, p); err != nil {
+		return err
+	}
+	return e.observeConfig(ctx, p)
+}
+
+// configInputs reads what the configuration is generated from.
+func (e *Engine) configInputs(ctx context.Context, p *configPass) (err error) {
+	if ref := p.object.Spec.ProtectedParametersSecretRef; ref != nil {
+		p.in.Protected, err = p.reader.data(ctx, secretKind, p.name.Namespace, ref.Name)
+		if absent := new(missing); errors.As(err, &absent) {
+			return &Failure{Reason: clusterconfigv1.InvalidReason, Next: Wait, On: []string{absent.key.String()}, Err: fmt.Errorf("protectedParametersSecretRef: %w", err)}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !fluxconfig.NeedsKey(p.object, p.in.Protected) {
+		return nil
+	}
+	have, err := p.reader.data(ctx, secretKind, p.name.Namespace, fluxconfig.KeyName(p.object))
+	if absent := new(missing); err != nil && !errors.As(err, &absent) {
+		return err
+	}
+	if p.in.Key = have[fluxconfig.KeyEntry]; len(p.in.Key) > 0 {
+		return nil
+	}
+	// Nobody knows of it before its Secret is there, which is created and never
+	// overwritten: a crash until then only means that another one is made.
+	p.in.Key, err = fluxconfig.NewKey()
+	return err
+}
+
+// saveConfigFinalizers writes the finalizers, see saveFinalizers.
+func (e *Engine) saveConfigFinalizers(ctx context.Context, p *configPass) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s,"resourceVersion":%q}}`, asJSON(p.object.Finalizers), p.object.ResourceVersion)
+	saved := p.object.DeepCopy()
+	if err := e.client.Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+		return err
+	}
+	p.object = saved
+	e.configs.keep(saved)
+	return nil
+}
+
+// requested is the value of a request to reconcile.
+func requested(now time.Time) string { return now.UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/fluxconfig"
+	"github.com/plumb-gitops/plumb/prune"
+)
+
+// sourceState is what the source of a configuration brought last.
+type sourceState struct {
+	revision string
+	at       *metav1.Time
+}
+
+// said is what toolkit objects of all kinds have in common.
+type said struct {
+	Spec struct {
+		Suspend    bool           `json:"suspend"`
+		KubeConfig map[string]any `json:"kubeConfig"`
+	} `json:"spec"`
+	Status struct {
+		ObservedGeneration int64                          `json:"observedGeneration"`
+		Conditions         []metav1.Condition             `json:"conditions"`
+		Artifact           *meta.Artifact                 `json:"artifact"`
+		Inventory          *kustomizev1.ResourceInventory `json:"inventory"`
+	} `json:"status"`
+}
+
+// observeConfig gathers what the toolkit objects say that the configuration stands
+// for, and those that its Kustomizations applied.
+func (e *Engine) observeConfig(ctx context.Context, p *configPass) error {
+	for _, want := range p.wanted {
+		if !isToolkit(want) {
+			continue
+		}
+		key := client.ObjectKeyFromObject(want)
+		says, err := e.listen(ctx, p, want.GroupVersionKind(), key, nil)
+		if err != nil {
+			return err
+		}
+		if says.Status.Artifact != nil {
+			p.source = sourceState{says.Status.Artifact.Revision, &says.Status.Artifact.LastUpdateTime}
+		}
+		if want.GetKind() == kustomizev1.KustomizationKind && says.Spec.KubeConfig == nil {
+			if err := e.observeApplied(ctx, p, key, says.Status.Inventory); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// observeApplied gathers what the toolkit objects in an inventory say.
+func (e *Engine) observeApplied(ctx context.Context, p *configPass, by types.NamespacedName, stored *kustomizev1.ResourceInventory) error {
+	keys, err := prune.Load(stored)
+	if err != nil {
+		return nil //nolint:nilerr // the Kustomization says so itself
+	}
+	for _, key := range keys {
+		kind, reported := reportedKinds[key.GroupKind]
+		if !reported {
+			continue
+		}
+		gvk, err := e.client.GroupVersionKindFor(kind)
+		if err != nil {
+			return err
+		}
+		name := types.NamespacedName{Namespace: key.Namespace, Name: key.Name}
+		if _, err := e.listen(ctx, p, gvk, name, &clusterconfigv1.ObjectReference{Name: by.Name, Namespace: by.Namespace}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listen adds what one object says.
+func (e *Engine) listen(ctx context.Context, p *configPass, gvk schema.GroupVersionKind, name types.NamespacedName, by *clusterconfigv1.ObjectReference) (said, error) {
+	says := said{}
+	obj, err := e.cached(ctx, gvk, name)
+	if err != nil {
+		return says, err
+	}
+	out := fluxconfig.Object{Kind: gvk.Kind, Namespace: name.Namespace, Name: name.Name, AppliedBy: by}
+	if obj != nil {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &says); err != nil {
+			return says, err
+		}
+		out.Suspended, out.Generation = says.Spec.Suspend, obj.GetGeneration()
+		out.ObservedGeneration, out.Conditions = says.Status.ObservedGeneration, says.Status.Conditions
+		if gvk.Kind == helmv2.HelmReleaseKind {
+			out.Release, err = releaseProperties(obj)
+		}
+	}
+	p.objects = append(p.objects, out)
+	return says, err
+}
+
+func releaseProperties(obj *unstructured.Unstructured) (*clusterconfigv1.HelmReleaseProperties, error) {
+	hr := &helmv2.HelmRelease{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, hr); err != nil {
+		return nil, err
+	}
+	s := hr.Status
+	out := &clusterconfigv1.HelmReleaseProperties{FailureCount: s.Failures, InstallFailureCount: s.InstallFailures, UpgradeFailureCount: s.UpgradeFailures}
+	if len(s.History) > 0 {
+		out.LastRevisionApplied = int64(s.History[0].Version)
+	}
+	if namespace, name, ok := strings.Cut(s.HelmChart, "/"); ok {
+		out.HelmChartRef = &clusterconfigv1.ObjectReference{Namespace: namespace, Name: name}
+	}
+	return out, nil
+}
+
+// reportConfig writes the status at the end of a pass. wait is when to look again
+// although nothing changes: at the end of the time that reconciliation has.
+func (e *Engine) reportConfig(ctx context.Context, p *configPass, failure error) (wait time.Duration, err error) {
+	was := readyOf(p.object.Status.Conditions)
+	next := configStatus(p, failure, e.now())
+	if deadline, ends := configDeadline(p.object, next); ends && next.ProvisioningState != clusterconfigv1.ProvisioningSucceeded {
+		wait = max(0, deadline.Sub(e.now()))
+	}
+	if err := e.saveConfig(ctx, p, next); err != nil {
+		return 0, err
+	}
+	if now := readyOf(next.Conditions); was == nil || was.Status != now.Status || was.Reason != now.Reason || was.Message != now.Message {
+		e.events.event(p.object, clusterconfigv1.GroupVersion.String(), clusterconfigv1.FluxConfigKind, now.Status == metav1.ConditionFalse, now.Reason, now.Message, nil, e.now())
+		e.log.Info(now.Message, "kind", clusterconfigv1.FluxConfigKind, "namespace", p.name.Namespace, "name", p.name.Name, "reason", now.Reason)
+	}
+	return wait, nil
+}
+
+// saveConfig writes what differs of a status.
+func (e *Engine) saveConfig(ctx context.Context, p *configPass, next clusterconfigv1.FluxConfigStatus) error {
+	next.StatusUpdatedAt = p.object.Status.StatusUpdatedAt
+	if reflect.DeepEqual(next, p.object.Status) {
+		return nil
+	}
+	now := metav1.NewTime(e.now())
+	next.StatusUpdatedAt = &now
+	patch, err := statusPatch(p.object, p.object.Status, next)
+	if err != nil || patch == nil {
+		return err
+	}
+	saved := p.object.DeepCopy()
+	if err := e.client.Status().Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+		return err
+	}
+	p.object = saved
+	e.configs.keep(saved)
+	return nil
+}
+
+// configStatus is the status after a pass that ended so. It shares no memory with
+// what it was given.
+func configStatus(p *configPass, failure error, now time.Time) clusterconfigv1.FluxConfigStatus {
+	fc := p.object
+	s := *fc.Status.DeepCopy()
+	if failure != nil {
+		return failedConfig(fc, s, failure)
+	}
+	if s.ObservedGeneration != fc.Generation || s.LastConfigUpdateTime == nil {
+		s.LastConfigUpdateTime = &metav1.Time{Time: now}
+	}
+	s.ObservedGeneration = fc.Generation
+	s.RepositoryPublicKey = fluxconfig.PublicKey(fc, p.in)
+	s.SourceSyncedCommitID, s.SourceUpdatedAt = p.source.revision, p.source.at.DeepCopy()
+	s.ComplianceState, s.Statuses = fluxconfig.Compliance(p.objects)
+	s.ProvisioningState, s.ErrorMessage = provisioned(p, s, now)
+	if s.ProvisioningState == clusterconfigv1.ProvisioningSucceeded {
+		s.LastSucceededGeneration = fc.Generation
+	}
+	out := complianceOutcome(s)
+	if s.ProvisioningState == clusterconfigv1.ProvisioningFailed {
+		out = Outcome{Reason: clusterconfigv1.TimeoutReason, Message: s.ErrorMessage, Next: Retry}
+	}
+	setConfigConditions(&s, out, fc.Generation)
+	return s
+}
+
+// provisioned is how far the configuration was put into effect. What once succeeded
+// stays so until the spec changes; what became of it later is compliance.
+func provisioned(p *configPass, s clusterconfigv1.FluxConfigStatus, now time.Time) (state, message string) {
+	spec := p.object.Spec
+	if !spec.WaitForReconciliation || s.LastSucceededGeneration == p.object.Generation || fluxconfig.Final(p.objects) {
+		return clusterconfigv1.ProvisioningSucceeded, ""
+	}
+	if deadline, ends := configDeadline(p.object, s); ends && !now.Before(deadline) {
+		return clusterconfigv1.ProvisioningFailed, fmt.Sprintf("not reconciled within %s: %s", spec.ReconciliationWaitDuration.Duration, complianceOutcome(s).Message)
+	}
+	return underWay(s), ""
+}
+
+// configDeadline is when reconciliation has to be over, if it has to.
+func configDeadline(fc *clusterconfigv1.FluxConfig, s clusterconfigv1.FluxConfigStatus) (time.Time, bool) {
+	if !fc.Spec.WaitForReconciliation || fc.Spec.ReconciliationWaitDuration == nil || s.LastConfigUpdateTime == nil {
+		return time.Time{}, false
+	}
+	return s.LastConfigUpdateTime.Add(fc.Spec.ReconciliationWaitDuration.Duration), true
+}
+
+func underWay(s clusterconfigv1.FluxConfigStatus) string {
+	if s.LastSucceededGeneration == 0 {
+		return clusterconfigv1.ProvisioningCreating
+	}
+	return clusterconfigv1.ProvisioningUpdating
+}
+
+// failedConfig is the status after a pass that could not put the configuration into
+// effect. What was true of the objects stays.
+func failedConfig(fc *clusterconfigv1.FluxConfig, s clusterconfigv1.FluxConfigStatus, failure error) clusterconfigv1.FluxConfigStatus {
+	out := Outcome{Reason: meta.FailedReason, Message: failure.Error(), Next: Retry}
+	if f := new(Failure); errors.As(failure, &f) {
+		out.Reason, out.Next = f.Reason, f.Next
+	}
+	s.ProvisioningState, s.ErrorMessage = underWay(s), clip(out.Message)
+	if out.Next == Stall {
+		s.ProvisioningState, s.ObservedGeneration = clusterconfigv1.ProvisioningFailed, fc.Generation
+	}
+	s.ComplianceState = cmp.Or(s.ComplianceState, clusterconfigv1.Unknown)
+	setConfigConditions(&s, out, fc.Generation)
+	return s
+}
+
+// deletingStatus is the status while a configuration is taken down.
+func deletingStatus(fc *clusterconfigv1.FluxConfig, next []*unstructured.Unstructured) clusterconfigv1.FluxConfigStatus {
+	s := *fc.Status.DeepCopy()
+	s.ProvisioningState, s.ErrorMessage = clusterconfigv1.ProvisioningDeleting, ""
+	setConfigConditions(&s, Outcome{Reason: meta.ProgressingReason, Message: waitsFor(next), Next: Wait}, fc.Generation)
+	return s
+}
+
+// complianceOutcome puts compliance into the words of conditions.
+func complianceOutcome(s clusterconfigv1.FluxConfigStatus) Outcome {
+	var which []string
+	for _, o := range s.Statuses {
+		if o.ComplianceState == s.ComplianceState {
+			which = append(which, o.Kind+"/"+o.Namespace+"/"+o.Name)
+		}
+	}
+	out := Outcome{Message: string(s.ComplianceState) + ": " + strings.Join(which, ", ")}
+	switch s.ComplianceState {
+	case clusterconfigv1.Compliant:
+		out.Reason, out.Next = meta.SucceededReason, Done
+	case clusterconfigv1.NonCompliant:
+		out.Reason, out.Next = meta.FailedReason, Retry
+	case clusterconfigv1.Suspended:
+		out.Reason, out.Next = string(clusterconfigv1.Suspended), Wait
+	case clusterconfigv1.Pending, clusterconfigv1.Unknown:
+		out.Reason, out.Next = meta.ProgressingReason, Wait
+	}
+	return out
+}
+
+// setConfigConditions makes the conditions those of an outcome. Of what is
+// suspended nothing is under way, and nobody knows whether it would be ready.
+func setConfigConditions(s *clusterconfigv1.FluxConfigStatus, out Outcome, generation int64) {
+	conditions := conditionsOf(out, false)
+	if out.Reason == string(clusterconfigv1.Suspended) {
+		conditions = []metav1.Condition{{Type: meta.ReadyCondition, Status: metav1.ConditionUnknown, Reason: out.Reason, Message: clip(out.Message)}}
+	}
+	for _, c := range conditions {
+		c.ObservedGeneration = generation
+		apimeta.SetStatusCondition(&s.Conditions, c)
+	}
+	s.Conditions = slices.DeleteFunc(s.Conditions, func(c metav1.Condition) bool { return apimeta.FindStatusCondition(conditions, c.Type) == nil })
+}

@@ -1,0 +1,136 @@
+package scenario_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+	"github.com/plumb-gitops/plumb/internal/scenario"
+)
+
+// configuration is FluxConfig fleet with kustomizations infra and apps, the
+// latter from path.
+func configuration(w *scenario.World, repo *scenario.Repo, path string) string {
+	return fmt.Sprintf(`apiVersion: clusterconfig.azure.com/v1alpha1
+kind: FluxConfig
+metadata: {name: fleet, namespace: %[1]s}
+spec:
+  scope: namespace
+  gitRepository: {url: %[2]s, ref: {branch: main}, syncInterval: 1s}
+  kustomizations:
+    - {name: apps, path: %[3]s, prune: true, dependsOn: [infra]}
+    - {name: infra, path: ./infra, prune: true}
+`, w.NS, repo.URL, path)
+}
+
+func configured(t *testing.T) (w *scenario.World, repo *scenario.Repo, fleet func(*unstructured.Unstructured) bool) {
+	t.Helper()
+	w = scenario.New(t)
+	repo = w.Git.Repo(t, "repo", map[string]string{
+		"infra/cm.yaml": configMap(w.NS, "infra", "1"), "apps/cm.yaml": configMap(w.NS, "app", "1"), "more/cm.yaml": configMap(w.NS, "app", "2"),
+	})
+	return w, repo, func(obj *unstructured.Unstructured) bool {
+		state, _, _ := unstructured.NestedString(obj.Object, "status", "complianceState")
+		return state == string(clusterconfigv1.Compliant)
+	}
+}
+
+// Rule 2, of FluxConfigs: the engine is killed before each write while it makes
+// what one stands for, changes it, and takes it down.
+func TestFluxConfigKilledAtEachStep(t *testing.T) {
+	t.Parallel()
+	const shared, source, kustomizations = 3, 1, 2
+	times := map[string]int{"config.object": shared + source + kustomizations, "config.delete": kustomizations + source + shared}
+	for _, step := range failpoint.ConfigSteps {
+		for nth := range times[step] {
+			t.Run(fmt.Sprintf("%s:%d", step, nth+1), func(t *testing.T) {
+				t.Parallel()
+				w, repo, _ := configured(t)
+				key := scenario.Key("FluxConfig", w.NS, "fleet")
+				w.Apply(configuration(w, repo, "./apps"))
+				kill := []string{fmt.Sprintf("PLUMB_KILL_AT=%s:%d", step, nth+1)}
+				if step == "config.object" {
+					w.StartWith(kill)
+					w.Died()
+				}
+				w.Start()
+				w.Ready(key, "Compliant")
+				w.Has(scenario.Key("ConfigMap", w.NS, "app"), "1", "data", "value")
+				w.Stop()
+				w.Delete(key)
+				if step == "config.delete" {
+					w.StartWith(kill)
+					w.Died()
+				}
+				w.Start()
+				w.Gone(key)
+				for _, left := range []string{"Kustomization/fleet-apps", "Kustomization/fleet-infra", "GitRepository/fleet", "ConfigMap/app", "ConfigMap/infra", "RoleBinding/flux-applier-binding", "Role/flux-applier", "ServiceAccount/flux-applier"} {
+					kind, name, _ := strings.Cut(left, "/")
+					w.Gone(scenario.Key(kind, w.NS, name))
+				}
+			})
+		}
+	}
+}
+
+// A change goes through the cluster once, and is known to be done.
+func TestFluxConfigChangeAsksForReconciliation(t *testing.T) {
+	t.Parallel()
+	w, repo, compliant := configured(t)
+	key := scenario.Key("FluxConfig", w.NS, "fleet")
+	unit := scenario.Key("Kustomization", w.NS, "fleet-infra")
+	w.Apply(configuration(w, repo, "./apps"))
+	w.Start()
+	w.Until(key, "it is compliant", compliant)
+	if at := w.Get(unit).GetAnnotations()["reconcile.fluxcd.io/requestedAt"]; at != "" {
+		t.Errorf("what is new was asked to reconcile at %s", at)
+	}
+	w.Apply(configuration(w, repo, "./more"))
+	w.Has(scenario.Key("ConfigMap", w.NS, "app"), "2", "data", "value")
+	w.Until(unit, "the request that the change made is handled", func(obj *unstructured.Unstructured) bool {
+		at := obj.GetAnnotations()["reconcile.fluxcd.io/requestedAt"]
+		handled, _, _ := unstructured.NestedString(obj.Object, "status", "lastHandledReconcileAt")
+		return at != "" && at == handled
+	})
+	w.Ready(key, "Compliant")
+}
+
+// What statuses lists, in which order, and who applied it.
+func TestFluxConfigStatuses(t *testing.T) {
+	t.Parallel()
+	w, repo, compliant := configured(t)
+	repo.Commit(map[string]string{"apps/nested.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a-nested, namespace: " + w.NS +
+		"}\nspec: {interval: 1h, path: ./nested, prune: true, sourceRef: {kind: GitRepository, name: fleet}}\n", "nested/cm.yaml": configMap(w.NS, "nested", "1")})
+	key := scenario.Key("FluxConfig", w.NS, "fleet")
+	w.Apply(configuration(w, repo, "./apps"))
+	w.Start()
+	obj := w.Until(key, "it is compliant, with four objects", func(obj *unstructured.Unstructured) bool {
+		list, _, _ := unstructured.NestedSlice(obj.Object, "status", "statuses")
+		return compliant(obj) && len(list) == 4
+	})
+	fc := &clusterconfigv1.FluxConfig{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, fc); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range fc.Status.Statuses {
+		by := "-"
+		if s.AppliedBy != nil {
+			by = s.AppliedBy.Name
+		}
+		if len(s.StatusConditions) == 0 || s.Namespace != w.NS {
+			t.Errorf("%s/%s/%s says nothing", s.Kind, s.Namespace, s.Name)
+		}
+		got = append(got, s.Kind+"/"+s.Name+" by "+by)
+	}
+	want := []string{"GitRepository/fleet by -", "Kustomization/a-nested by fleet-apps", "Kustomization/fleet-apps by -", "Kustomization/fleet-infra by -"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("statuses are %v, want %v", got, want)
+	}
+}
