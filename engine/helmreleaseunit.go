@@ -43,9 +43,12 @@ type releaseUnit struct {
 	verifyAt time.Time
 
 	working bool // an action is under way
-	again   bool // and something came in meanwhile
-	made    releaseInput
-	stop    context.CancelFunc
+	// meanwhile is how the objects that changed during a pass are now, nil for those
+	// that are gone. Only its end can tell its own changes from those of others.
+	meanwhile map[kube.Key]*live.Record
+	again     bool // and something came in meanwhile
+	made      releaseInput
+	stop      context.CancelFunc
 }
 
 // releaseInput is what a release is made from.
@@ -109,14 +112,14 @@ func (s *releaseUnits) begin(p *releasePass, run func(context.Context)) {
 	u := p.unit
 	u.mu.Lock()
 	u.working, u.again, u.stop, u.made = true, false, stop, releaseInputOf(p)
-	u.dirty = false // what changes from now on shows
+	u.dirty, u.meanwhile = false, map[kube.Key]*live.Record{} // what changes from now on shows
 	u.mu.Unlock()
 	s.under.Go(func() {
 		defer stop()
 		run(ctx)
 		u.mu.Lock()
 		u.working = false
-		again := u.again
+		again := u.overtaken() || u.again
 		u.mu.Unlock()
 		if again {
 			s.alarm.wake(u.name)
@@ -228,11 +231,15 @@ func (u *releaseUnit) written() map[kube.Key]apply.Written {
 func (u *releaseUnit) touched(c live.Change) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.working || u.object == nil {
+	if u.working {
+		u.meanwhile[c.Record().Key] = c.New
 		return false // the action itself, or somebody whom its end finds
 	}
+	if u.object == nil {
+		return false
+	}
 	w, ours := u.known[c.Record().Key]
-	detects := u.object.Spec.DriftDetection != nil && u.object.Spec.DriftDetection.Mode != helmv2.DriftDetectionDisabled && u.object.Spec.DriftDetection.Mode != ""
+	detects := detects(u.object)
 	healthier := !u.whole && (c.Old == nil || c.New == nil || c.Old.Health != c.New.Health)
 	changed := detects && ours && (c.New == nil || c.New.Owned != w.Owned || c.New.Deleting)
 	gone := detects && c.New == nil
@@ -241,4 +248,20 @@ func (u *releaseUnit) touched(c live.Change) bool {
 	}
 	u.dirty = true
 	return true
+}
+
+// overtaken tells, at the end of a pass, whether somebody changed an object behind
+// it: it is not as the pass left it. The caller holds the lock.
+func (u *releaseUnit) overtaken() bool {
+	defer func() { u.meanwhile = nil }()
+	if u.object == nil || !detects(u.object) {
+		return false
+	}
+	for key, now := range u.meanwhile {
+		if w, ours := u.known[key]; ours && (now == nil || now.Owned != w.Owned || now.Deleting) {
+			u.dirty = true
+			return true
+		}
+	}
+	return false
 }

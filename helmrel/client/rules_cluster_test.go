@@ -1,9 +1,9 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -145,7 +145,7 @@ func definition(group, description string) []byte {
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, true)
-	group := fmt.Sprintf("g%d.example.com", os.Getpid())
+	group := w.ns + ".example.com"
 	key := kube.Key{ObjMetadata: object.ObjMetadata{Name: "things." + group, GroupKind: schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}}, Version: "v1"}
 	t.Cleanup(func() {
 		if _, err := w.cluster.DeleteAs(context.WithoutCancel(t.Context()), key, "Background"); err != nil {
@@ -166,9 +166,17 @@ func TestDefinitions(t *testing.T) {
 		} else if !apierrors.IsNotFound(err) {
 			t.Fatal(err)
 		}
+		if _, err := w.as.Mapping(schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Thing"}); step.want != "" && err != nil {
+			t.Errorf("%s of %s: the kind is not to be found: %v", step.policy, step.description, err)
+		}
 		if got != step.want {
 			t.Errorf("%s of %s: it says %q, want %q", step.policy, step.description, got, step.want)
 		}
+	}
+	// One that is there stays as it is, so what only the chart's has is not waited for.
+	other := bytes.ReplaceAll(definition(group, "four"), []byte("name: v1,"), []byte("name: v2,"))
+	if err := w.client(t.Context()).Definitions([][]byte{other}, helmv2.CRDsCreate, time.Minute); err != nil {
+		t.Error(err)
 	}
 	if _, err := w.install(`{apiVersion: ` + group + `/v1, kind: Thing, metadata: {name: a}}`); err != nil {
 		t.Error(err)
