@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -8,6 +9,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -33,41 +36,92 @@ var credentials = []string{
 // shortest is how long a value has to be so that finding it is no chance.
 const shortest = 8
 
-// plant notes the credentials of a Secret.
+// plant notes the credentials of an object: those of a Secret, and the passwords in
+// the addresses of anything else.
 func (p *planted) plant(obj *unstructured.Unstructured) {
+	name := obj.GetKind() + "/" + obj.GetName()
 	if obj.GetKind() != "Secret" {
+		p.plantAddresses(name, obj.Object["spec"])
 		return
 	}
-	plain, _, _ := unstructured.NestedStringMap(obj.Object, "stringData")
-	coded, _, _ := unstructured.NestedStringMap(obj.Object, "data")
-	all := map[string]string{}
-	for key, value := range coded {
-		raw, _ := base64.StdEncoding.DecodeString(value) // the API server refuses what is none
-		all[key] = string(raw)
+	all := secretData(obj)
+	for _, key := range credentials {
+		p.note(name+" "+key, telling(key, all[key])...)
 	}
-	maps.Copy(all, plain)
+	for key, value := range all {
+		p.note(name+" "+key, inAddress(value)...)
+	}
+	if login := all["username"] + ":" + all["password"]; all["password"] != "" {
+		p.note(name+" password", base64.StdEncoding.EncodeToString([]byte(login))) // as a header has it
+	}
+}
+
+func (p *planted) note(where string, values ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, key := range credentials {
-		for _, value := range telling(key, all[key]) {
-			p.values[value] = "Secret/" + obj.GetName() + " " + key
+	for _, value := range values {
+		if len(value) >= shortest {
+			p.values[value] = where
 		}
 	}
 }
 
+// secretData is what a Secret as applied will hold.
+func secretData(obj *unstructured.Unstructured) map[string]string {
+	plain, _, _ := unstructured.NestedStringMap(obj.Object, "stringData")
+	coded, _, _ := unstructured.NestedStringMap(obj.Object, "data")
+	all := map[string]string{}
+	for key, value := range coded {
+		all[key] = decoded(value) // the API server refuses what is not base64
+	}
+	maps.Copy(all, plain)
+	return all
+}
+
+// plantAddresses looks for addresses at any depth of a spec.
+func (p *planted) plantAddresses(name string, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, below := range v {
+			p.plantAddresses(name, below)
+		}
+	case []any:
+		for _, below := range v {
+			p.plantAddresses(name, below)
+		}
+	case string:
+		p.note(name+" spec", inAddress(v)...)
+	}
+}
+
+// inAddress is the password in an address, plain and as it is written there.
+func inAddress(text string) []string {
+	address, err := url.Parse(text)
+	if err != nil || address.User == nil {
+		return nil
+	}
+	password, _ := address.User.Password()
+	_, escaped, _ := strings.Cut(address.User.String(), ":")
+	return []string{password, escaped}
+}
+
 // telling is what gives a credential away: of keys in PEM each line, of logins for
-// registries the passwords.
+// registries the passwords, of a signed query the signature.
 func telling(key, value string) (parts []string) {
 	switch {
 	case key == ".dockerconfigjson":
 		var login struct {
-			Auths map[string]struct{ Password, Auth string }
+			Auths map[string]struct{ Username, Password, Auth string }
 		}
 		if json.Unmarshal([]byte(value), &login) == nil {
 			for _, a := range login.Auths {
-				parts = append(parts, a.Password, a.Auth)
+				_, decoded, _ := strings.Cut(decoded(a.Auth), ":")
+				parts = append(parts, a.Password, a.Auth, decoded, base64.StdEncoding.EncodeToString([]byte(a.Username+":"+a.Password)))
 			}
 		}
+	case key == "sasKey":
+		query, _ := url.ParseQuery(strings.TrimPrefix(value, "?")) // what is no query has no signature
+		parts = []string{value, query.Get("sig"), url.QueryEscape(query.Get("sig"))}
 	case strings.Contains(value, "-----BEGIN"):
 		for line := range strings.Lines(value) {
 			if !strings.HasPrefix(line, "-----") {
@@ -75,9 +129,15 @@ func telling(key, value string) (parts []string) {
 			}
 		}
 	default:
-		parts = []string{strings.TrimSpace(value), base64.StdEncoding.EncodeToString([]byte(value))}
+		value = strings.TrimSpace(value)
+		parts = []string{value, base64.StdEncoding.EncodeToString([]byte(value)), url.QueryEscape(value)}
 	}
-	return slices.DeleteFunc(parts, func(s string) bool { return len(s) < shortest })
+	return parts
+}
+
+func decoded(text string) string {
+	raw, _ := base64.StdEncoding.DecodeString(text) // what is none holds no password
+	return string(raw)
 }
 
 // told names what a text gives away, sorted; never the value.
@@ -107,11 +167,20 @@ func (w *World) tellsNothing() {
 	}
 	w.hides("the metrics", w.metrics())
 	w.hides("the log", w.Log())
+	w.hidesIn(w.NS)
+}
+
+// hidesIn fails the test if events or statuses in a namespace give something away.
+func (w *World) hidesIn(namespace string) {
+	w.tb.Helper()
+	if !w.planted.any() {
+		return
+	}
 	for kind, gvk := range kinds {
 		if kind != "Event" && !strings.HasSuffix(gvk.Group, ".fluxcd.io") && gvk.Group != "clusterconfig.azure.com" {
 			continue
 		}
-		r, err := w.Resource(gvk, "")
+		r, err := w.Resource(gvk, namespace)
 		if err != nil {
 			continue // a kind that this test did not install
 		}
@@ -121,9 +190,6 @@ func (w *World) tellsNothing() {
 			continue
 		}
 		for _, obj := range list.Items {
-			if !strings.HasPrefix(obj.GetNamespace(), w.NS) {
-				continue
-			}
 			shown := obj.Object["status"]
 			if kind == "Event" {
 				shown = obj.Object
@@ -163,4 +229,14 @@ func (w *World) Running() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.engine != nil
+}
+
+// said runs a command of Plumb, which may give nothing away either.
+func (w *World) said(cmd *exec.Cmd) (stdout, stderr string, code int) {
+	w.tb.Helper()
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	_ = cmd.Run() // the exit code tells
+	w.hides("the output of plumb", out.String()+errOut.String())
+	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
 }

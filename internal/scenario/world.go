@@ -117,6 +117,7 @@ func (w *World) Namespace(suffix string) string {
 // Discard removes a namespace when the test is over, without waiting for it.
 func (w *World) Discard(name string) {
 	w.tb.Cleanup(func() {
+		w.hidesIn(name)
 		w.release(name)
 		_, _ = w.Cluster.Delete(context.Background(), Key("Namespace", "", name), "", "") // the cluster goes with the run
 	})
@@ -247,7 +248,11 @@ func (w *World) Log() string {
 func (w *World) Kill() { w.end(syscall.SIGKILL) }
 
 // Stop asks the engine to end and returns its exit code.
-func (w *World) Stop() int { return w.end(syscall.SIGTERM) }
+func (w *World) Stop() int {
+	w.tb.Helper()
+	w.hides("the metrics", w.metrics())
+	return w.end(syscall.SIGTERM)
+}
 
 // Died waits until the engine has killed itself at a step.
 func (w *World) Died() {
@@ -278,11 +283,7 @@ func (w *World) end(signal syscall.Signal) int {
 // Once runs `plumb reconcile --once` and returns its output and exit code.
 func (w *World) Once(args ...string) (stdout, stderr string, code int) {
 	w.tb.Helper()
-	cmd := w.onceCommand(args...)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	_ = cmd.Run() // the exit code tells
-	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+	return w.said(w.onceCommand(args...))
 }
 
 // Plumb runs another command in a folder, with the kubeconfig's context set to
@@ -292,10 +293,7 @@ func (w *World) Plumb(dir string, args ...string) (stdout, stderr string, code i
 	cmd := exec.CommandContext(w.tb.Context(), Plumb(), args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.config)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	_ = cmd.Run() // the exit code tells
-	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+	return w.said(cmd)
 }
 
 func (w *World) onceCommand(args ...string) *exec.Cmd {
