@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type runFlags struct {
 	healthAddr  string
 	artifacts   string // address of the artifact server
 	advertised  string // its address for clients
+	pprofAddr   string
 }
 
 func newRun(g *global) *cobra.Command {
@@ -48,6 +50,8 @@ func newRun(g *global) *cobra.Command {
 	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "take the lease first, so that one engine works on a cluster at a time")
 	cmd.Flags().StringVar(&f.metricsAddr, "metrics-addr", ":8080", "address of /metrics; port 0 takes a free one, \"\" serves none")
 	cmd.Flags().StringVar(&f.healthAddr, "health-addr", ":9440", "address of /healthz and /readyz; port 0 takes a free one, \"\" serves none")
+	cmd.Flags().StringVar(&f.pprofAddr, "pprof-addr", "", "address of profiles and traces of the process, for go tool pprof and go tool trace; without a value 127.0.0.1:6060, \"\" serves none")
+	cmd.Flags().Lookup("pprof-addr").NoOptDefVal = "127.0.0.1:6060" // they tell what is in memory: nobody else's business
 	cmd.Flags().StringVar(&f.artifacts, "artifact-server", "", "address at which archives of the sources are served to other programs; port 0 takes a free one, \"\" serves none")
 	cmd.Flags().StringVar(&f.advertised, "artifact-advertised-address", "", "host and port of the artifact server in status.artifact.url (default: the Service of plumb install)")
 	return cmd
@@ -80,6 +84,7 @@ func run(ctx context.Context, g *global, f runFlags) error {
 		return serve(ctx, log, "metrics", "metrics-addr", f.metricsAddr, metricsHandler(options.Drift))
 	})
 	group.Go(func() error { return serve(ctx, log, "health", "health-addr", f.healthAddr, healthHandler(&ready)) })
+	group.Go(func() error { return serve(ctx, log, "profiles", "pprof-addr", f.pprofAddr, profilesHandler()) })
 	group.Go(func() error { return serve(ctx, log, "artifacts", "artifact-server", f.artifacts, options.Artifacts) })
 	group.Go(func() error { return watchMemory(ctx, watch) })
 	group.Go(func() error { return f.follow(ctx, options.Cluster, f.current, log, f.levels) })
@@ -112,6 +117,17 @@ func metricsHandler(found *drift.Log) http.Handler {
 		_ = json.NewEncoder(w).Encode(append([]drift.Report{}, reports...)) // whoever asked has gone
 	})
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// profilesHandler serves what package net/http/pprof has: profiles of the CPU and
+// of memory, goroutines, a trace.
+func profilesHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return mux
 }
 
