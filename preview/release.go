@@ -1,7 +1,6 @@
 package preview
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -113,7 +112,12 @@ func (r *renderer) release(ctx context.Context, hr *helmv2.HelmRelease, u *Unit)
 	if err != nil {
 		return err
 	}
-	if u.Objects, err = processed(ctx, hr, out.Manifest); err != nil {
+	if post := postrender.New(ctx, hr); post != nil {
+		if out.Manifest, out.Hooks, err = post.Apply(out.Manifest, out.Hooks); err != nil {
+			return err
+		}
+	}
+	if u.Objects, err = parsed(out.Manifest, hr.GetReleaseNamespace()); err != nil {
 		return err
 	}
 	for _, hook := range out.Hooks {
@@ -153,19 +157,6 @@ func (r *renderer) values(hr *helmv2.HelmRelease) (map[string]any, error) {
 		inline = hr.Spec.Values.Raw
 	}
 	return values.Merge(parts, inline)
-}
-
-// processed are the objects of a manifest after the post renderers, with the common
-// metadata.
-func processed(ctx context.Context, hr *helmv2.HelmRelease, manifest string) ([]*unstructured.Unstructured, error) {
-	if post := postrender.New(ctx, hr); post != nil {
-		out, err := post.Run(bytes.NewBufferString(manifest))
-		if err != nil {
-			return nil, err
-		}
-		manifest = out.String()
-	}
-	return parsed(manifest, hr.GetReleaseNamespace())
 }
 
 // chart fetches and parses the chart of a release.

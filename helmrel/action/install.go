@@ -1,9 +1,11 @@
 package action
 
 import (
+	"fmt"
 	"time"
 
 	helmaction "helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/release"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
@@ -22,22 +24,41 @@ func (j Job) install() error {
 	if policy == "" && spec.SkipCRDs {
 		policy = helmv2.CRDsSkip
 	}
+	replaces, err := j.replaces(spec.Replace)
+	if err != nil {
+		return err
+	}
 	if err := j.definitions(policy, timeout); err != nil {
 		return err
 	}
 	a := helmaction.NewInstall(j.configuration())
 	a.ReleaseName, a.Namespace = j.Wish.Name, j.Wish.Namespace
 	a.SkipCRDs = true // they are there by now, see definitions
-	a.Replace = true  // what is on top is uninstalled or failed, else this would be an upgrade
+	a.Replace = replaces
 	a.Timeout = timeout
 	a.CreateNamespace = spec.CreateNamespace
 	a.DisableHooks = spec.DisableHooks
 	a.DisableOpenAPIValidation, a.SkipSchemaValidation = spec.DisableOpenAPIValidation, spec.DisableSchemaValidation
 	a.TakeOwnership = !spec.DisableTakeOwnership
 	a.Wait, a.WaitForJobs = !spec.DisableWait, !spec.DisableWaitForJobs
-	a.PostRenderer = j.PostRenderer
-	_, err := a.Run(j.Chart, j.Values)
+	a.PostRenderer = j.postRenderer(false)
+	_, err = a.Run(j.Chart, j.Values)
 	return err
+}
+
+// replaces tells whether the install goes on top of a record. That of a try which was
+// interrupted or failed it always does; that of a release which was uninstalled and
+// kept its history, when the spec says so.
+func (j Job) replaces(wished bool) (bool, error) {
+	records, err := j.Records.Records()
+	if err != nil || len(records) == 0 {
+		return false, err
+	}
+	if records[0].Status == release.StatusUninstalled && !wished {
+		return false, fmt.Errorf("the name is in use by %s, which was uninstalled and kept its history: "+
+			"set spec.install.replace to install on top of it, or delete its records", records[0])
+	}
+	return true, nil
 }
 
 // definitions brings the chart's CustomResourceDefinitions to the cluster before

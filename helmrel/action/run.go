@@ -17,11 +17,12 @@ import (
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/kube"
-	"helm.sh/helm/v3/pkg/postrender"
+
 	"helm.sh/helm/v3/pkg/release"
 	helmstorage "helm.sh/helm/v3/pkg/storage"
 
 	"github.com/plumb-gitops/plumb/helmrel"
+	"github.com/plumb-gitops/plumb/helmrel/postrender"
 	"github.com/plumb-gitops/plumb/helmrel/storage"
 )
 
@@ -34,7 +35,7 @@ type Job struct {
 	Getter       helmaction.RESTClientGetter
 	Capabilities *chartutil.Capabilities
 	Records      *storage.Driver                                                  // of the step's target
-	PostRenderer postrender.PostRenderer                                          // nil for none
+	PostRenderer *postrender.Renderer                                             // nil for none
 	Definitions  func(files [][]byte, policy string, timeout time.Duration) error // brings the chart's definitions to the cluster
 	Timeout      time.Duration                                                    // of each operation, where the action has none of its own
 	MaxHistory   int

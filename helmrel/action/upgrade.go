@@ -28,9 +28,21 @@ func (j Job) upgrade() error {
 	a.Force = spec.Force && !j.ServerSide
 	a.CleanupOnFail = spec.CleanupOnFail
 	a.ReuseValues, a.ResetValues = spec.PreserveValues, !spec.PreserveValues
-	a.PostRenderer = j.PostRenderer
-	_, err := a.Run(j.Wish.Name, j.Chart, j.Values)
+	a.PostRenderer = j.postRenderer(true)
+	_, err := a.Run(j.Wish.Name, j.Chart, cloned(j.Values)) // the SDK adds former values to what it gets
 	return err
+}
+
+// cloned is a copy of values down to what is no table.
+func cloned(values map[string]any) map[string]any {
+	out := make(map[string]any, len(values))
+	for name, value := range values {
+		if table, ok := value.(map[string]any); ok {
+			value = cloned(table)
+		}
+		out[name] = value
+	}
+	return out
 }
 
 func (j Job) test() error {

@@ -1,15 +1,15 @@
 // Package postrender changes what a chart renders, as spec.postRenderers and
 // spec.commonMetadata of a HelmRelease say: with the build that Kustomizations have,
-// in memory.
+// in memory. spec.postRenderStrategy tells what becomes of hooks: hooks.go.
 package postrender
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 
-	helmpostrender "helm.sh/helm/v3/pkg/postrender"
 	kustomize "sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 	"sigs.k8s.io/yaml"
@@ -20,16 +20,19 @@ import (
 	"github.com/plumb-gitops/plumb/source"
 )
 
-// renderer applies its steps one after the other.
-type renderer struct {
+// Renderer applies its steps one after the other.
+type Renderer struct {
+	// Strategy is what becomes of hooks, one of the constants of helmv2.
+	Strategy string
+
 	ctx   context.Context
 	steps []build.Spec
 }
 
-// New is the post renderer of a release, for the SDK; nil when there is nothing to
-// change. It ends with ctx.
-func New(ctx context.Context, hr *helmv2.HelmRelease) helmpostrender.PostRenderer {
-	r := renderer{ctx: ctx}
+// New is the post renderer of a release; nil when there is nothing to change. It ends
+// with ctx.
+func New(ctx context.Context, hr *helmv2.HelmRelease) *Renderer {
+	r := &Renderer{ctx: ctx, Strategy: cmp.Or(hr.Spec.PostRenderStrategy, helmv2.PostRenderCombined)}
 	for _, step := range hr.Spec.PostRenderers {
 		if step.Kustomize != nil {
 			r.steps = append(r.steps, specOf(step.Kustomize))
@@ -44,8 +47,9 @@ func New(ctx context.Context, hr *helmv2.HelmRelease) helmpostrender.PostRendere
 	return r
 }
 
-// Run implements the SDK's PostRenderer.
-func (r renderer) Run(manifest *bytes.Buffer) (*bytes.Buffer, error) {
+// Run implements the SDK's PostRenderer: it changes a stream of objects, whatever they
+// are.
+func (r *Renderer) Run(manifest *bytes.Buffer) (*bytes.Buffer, error) {
 	for _, step := range r.steps {
 		if len(bytes.TrimSpace(manifest.Bytes())) == 0 {
 			return manifest, nil // a chart of hooks alone

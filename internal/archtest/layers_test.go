@@ -22,6 +22,7 @@ var layers = [][]string{
 	{"fetch"},
 	{"live"},
 	{"apply", "prune", "helmrel/storage"},
+	{"helmrel/postrender", "helmrel/render"},
 	{"helmrel/*"},
 	{"engine", "explain"},
 	{"preview"},
