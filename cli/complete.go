@@ -1,41 +1,49 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
-// ourKinds are the kinds that commands offer for completion.
-var ourKinds = []string{"kustomization", "gitrepository", "helmrelease", "bucket", "ocirepository", "helmrepository", "helmchart", "externalartifact", "fluxconfig"}
+// completion is what cobra asks for what may come next.
+type completion = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-// completeKinds offers kinds, then the names of objects of the kind.
-func (g *global) completeKinds(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return ourKinds, cobra.ShellCompDirectiveNoFileComp
+// completeObjects offers what stands for objects: a kind, then names of the kind; or
+// KIND/NAME. words are offered beside the kinds.
+func (g *global) completeObjects(words ...string) completion {
+	return func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+		switch kind, _, typed := strings.Cut(text, "/"); {
+		case typed:
+			names := g.names(cmd, kind)
+			for i, name := range names {
+				names[i] = kind + "/" + name
+			}
+			return without(names, args), cobra.ShellCompDirectiveNoFileComp
+		case len(args) == 0:
+			return append(slices.Clone(words), kindNames()...), cobra.ShellCompDirectiveNoFileComp
+		case strings.Contains(args[0], "/"):
+			return slashed(kindNames()), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+		default:
+			return without(g.names(cmd, args[0]), args[1:]), cobra.ShellCompDirectiveNoFileComp
+		}
 	}
-	return g.names(cmd, args[0]), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeObjects offers KIND/NAME.
-func (g *global) completeObjects(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
-	kind, _, ok := strings.Cut(text, "/")
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+func slashed(kinds []string) []string {
+	for i, kind := range kinds {
+		kinds[i] = kind + "/"
 	}
-	if !ok {
-		offers := make([]string, len(ourKinds))
-		for i, kind := range ourKinds {
-			offers[i] = kind + "/"
-		}
-		return offers, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
-	}
-	names := g.names(cmd, kind)
-	for i, name := range names {
-		names[i] = kind + "/" + name
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return kinds
+}
+
+// without leaves out what was given already.
+func without(offers, given []string) []string {
+	return slices.DeleteFunc(offers, func(offer string) bool { return slices.Contains(given, offer) })
 }
 
 // names are the names of the objects of a kind; none when the cluster can't be
@@ -49,17 +57,42 @@ func (g *global) names(cmd *cobra.Command, kind string) []string {
 	if err != nil {
 		return nil
 	}
-	resource, err := l.Resource(gvk, l.namespace)
-	if err != nil {
-		return nil
-	}
-	list, err := resource.List(cmd.Context(), metav1.ListOptions{})
+	return l.namesOf(cmd, gvk, l.namespace)
+}
+
+func (l *lookup) namesOf(cmd *cobra.Command, gvk schema.GroupVersionKind, namespace string) []string {
+	objs, err := l.List(cmd.Context(), gvk, namespace, "")
 	if err != nil {
 		return nil
 	}
 	var names []string
-	for _, obj := range list.Items {
+	for _, obj := range objs {
 		names = append(names, obj.GetName())
 	}
 	return names
+}
+
+// completeNamespaces offers the namespaces of the cluster.
+func (g *global) completeNamespaces(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	l, err := g.lookup(metav1.NamespaceDefault)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return l.namesOf(cmd, schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, ""), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeContexts offers the contexts of the kubeconfig.
+func (g *global) completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = g.kubeconfig
+	config, err := rules.Load()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for name := range config.Contexts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

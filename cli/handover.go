@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 
@@ -191,36 +190,20 @@ func (o *once) request(ctx context.Context, i item, token string) error {
 
 // watch tells what the statuses of one kind say.
 func (o *once) watch(ctx context.Context, gvk schema.GroupVersionKind, token string, news chan<- engine.Progress) {
-	mapping, err := o.cluster.Mapping(gvk)
+	resource, err := o.cluster.Resource(gvk, metav1.NamespaceAll)
 	if err != nil {
 		return
 	}
-	resource := o.cluster.Dynamic.Resource(mapping.Resource)
-	tell := func(obj any) {
-		u, ok := obj.(*unstructured.Unstructured)
-		if !ok {
-			return
-		}
+	follow(ctx, resource, metav1.ListOptions{}, func(u *unstructured.Unstructured, gone bool) {
 		i, err := itemOf(u)
-		if err != nil || (i.Status.LastHandledReconcileAt != token && !i.Spec.Suspend) {
+		if gone || err != nil || (i.Status.LastHandledReconcileAt != token && !i.Spec.Suspend) {
 			return
 		}
 		select {
 		case news <- i.progress():
 		case <-ctx.Done():
 		}
-	}
-	lw := cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, lo metav1.ListOptions) (runtime.Object, error) {
-			return resource.List(ctx, lo)
-		},
-		WatchFuncWithContext: resource.Watch,
-	}
-	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: &lw, ObjectType: &unstructured.Unstructured{},
-		Handler: cache.ResourceEventHandlerFuncs{AddFunc: tell, UpdateFunc: func(_, now any) { tell(now) }},
 	})
-	informer.RunWithContext(ctx)
 }
 
 // progress reads a status as the end of a pass.

@@ -12,7 +12,6 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/cli-utils/pkg/object"
 
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
@@ -57,40 +56,26 @@ func (g *global) contextNamespace() string {
 	return namespace
 }
 
-// kind finds a kind by its name, plural, short name, or any of them with a group
-// ("deployments.apps").
-func (l *lookup) kind(name string) (schema.GroupVersionKind, error) {
-	full, short := schema.ParseResourceArg(strings.ToLower(name))
-	gvk, err := l.mapper.KindFor(short.WithVersion(""))
-	if err != nil && full != nil { // "kustomizations.v1beta2.kustomize.toolkit.fluxcd.io"
-		gvk, err = l.mapper.KindFor(*full)
-	}
+// keys reads KIND/NAME..., or KIND NAME..., for objects of any kind.
+func (l *lookup) keys(args []string) ([]kube.Key, error) {
+	requests, err := l.requests(args)
 	if err != nil {
-		return schema.GroupVersionKind{}, usage(fmt.Errorf("the cluster knows no kind %q: see kubectl api-resources", name))
+		return nil, err
 	}
-	return gvk, nil
-}
-
-// key reads KIND/NAME, or KIND and NAME as two arguments.
-func (l *lookup) key(args []string) (kube.Key, error) {
-	text := strings.Join(args, "/")
-	kind, name, ok := strings.Cut(text, "/")
-	if !ok || kind == "" || name == "" || strings.Contains(name, "/") {
-		return kube.Key{}, usage(fmt.Errorf("%q: want KIND/NAME, such as kustomization/apps", text))
+	var out []kube.Key
+	for _, r := range requests {
+		if len(r.names) == 0 {
+			return nil, usage(fmt.Errorf("%s: want KIND/NAME, such as kustomization/apps", strings.Join(args, " ")))
+		}
+		for _, name := range r.names {
+			key, err := l.keyOf(r.kind, name)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, key)
+		}
 	}
-	gvk, err := l.kind(kind)
-	if err != nil {
-		return kube.Key{}, err
-	}
-	m, err := l.Mapping(gvk)
-	if err != nil {
-		return kube.Key{}, err
-	}
-	key := kube.Key{ObjMetadata: object.ObjMetadata{Name: name, GroupKind: gvk.GroupKind()}, Version: gvk.Version}
-	if m.Scope.Name() == meta.RESTScopeNameNamespace {
-		key.Namespace = l.namespace
-	}
-	return key, nil
+	return out, nil
 }
 
 // List implements explain.Reader.

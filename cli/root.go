@@ -106,11 +106,12 @@ func newRoot(g *global) *cobra.Command {
 		Short: "Keep Kubernetes clusters true to Git",
 		Long: `Plumb fetches what a Git repository says, builds it, and brings a cluster to it:
 applies in dependency order, prunes what left, puts back what drifted.`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
+		SilenceErrors:              true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage(fmt.Errorf("unknown command %q: see plumb --help", args[0]))
+				return usage(unknownCommand(cmd, args[0]))
 			}
 			return nil
 		},
@@ -121,9 +122,18 @@ applies in dependency order, prunes what left, puts back what drifted.`,
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	cmd.PersistentFlags().StringVar(&g.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, then ~/.kube/config, then the pod's service account)")
 	cmd.PersistentFlags().StringVar(&g.context, "context", "", "context of the kubeconfig to use")
+	_ = cmd.RegisterFlagCompletionFunc("context", g.completeContexts) // it fails only for a flag that is not there
 	cmd.AddCommand(newRun(g), newReconcile(g), newInstall(g), newUninstall(g),
 		newGet(g), newTree(g), newWhy(g), newDrift(g), newSuspend(g), newResume(g), newBuild(g), newDiff(g), newVersion(g))
 	return cmd
+}
+
+// unknownCommand names the commands that may be meant.
+func unknownCommand(root *cobra.Command, name string) error {
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Errorf("unknown command %q: did you mean %s? See plumb --help", name, either(near))
+	}
+	return fmt.Errorf("unknown command %q: see plumb --help", name)
 }
 
 // noArgs refuses arguments as a usage error.

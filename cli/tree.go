@@ -13,7 +13,7 @@ import (
 func newTree(g *global) *cobra.Command {
 	var namespace, output string
 	cmd := &cobra.Command{
-		Use:   "tree KIND/NAME",
+		Use:   "tree KIND/NAME... | KIND NAME...",
 		Short: "Show what an object brought to the cluster",
 		Long: `Prints a Kustomization or a HelmRelease with all that it applied, Kustomizations and HelmReleases among
 that included, and how each is.`,
@@ -24,26 +24,27 @@ that included, and how each is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return showTree(cmd.Context(), g, namespace, output, args)
 		},
-		ValidArgsFunction: g.completeObjects,
+		ValidArgsFunction: g.completeObjects(),
 	}
-	objectFlags(cmd, &namespace, &output)
+	objectFlags(g, cmd, &namespace, &output)
 	return cmd
 }
 
 func showTree(ctx context.Context, g *global, namespace, output string, args []string) error {
-	l, err := g.lookup(namespace)
+	l, keys, err := g.objects(namespace, output, args)
 	if err != nil {
 		return err
 	}
-	key, err := l.key(args)
-	if err != nil {
-		return err
+	roots := make([]explain.Node, len(keys))
+	for i, key := range keys {
+		if roots[i], err = explain.Tree(ctx, l, key); err != nil {
+			return l.pointed(ctx, key, err)
+		}
 	}
-	root, err := explain.Tree(ctx, l, key)
-	if err != nil {
-		return err
-	}
-	return printValue(g.out, output, root, func(out io.Writer) error { printNode(out, root, "", ""); return nil })
+	return printEach(g.out, output, roots, func(out io.Writer, root explain.Node) error {
+		printNode(out, root, "", "")
+		return nil
+	})
 }
 
 // printNode prints a node behind its branch, and its children below.

@@ -2,19 +2,21 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/plumb-gitops/plumb/explain"
+	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
 func newWhy(g *global) *cobra.Command {
 	var namespace, output string
 	cmd := &cobra.Command{
-		Use:   "why KIND/NAME",
-		Short: "Say why an object is not ready",
+		Use:   "why KIND/NAME... | KIND NAME...",
+		Short: "Say why objects are not ready",
 		Long: `Prints the way from the source to the object: source, dependencies, build, apply, health.
 The first step that is not done is what the rest waits for; behind it is why, down to
 the event of a pod. The object is a Kustomization, a source, or anything that a
@@ -26,43 +28,83 @@ Kustomization applied.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return sayWhy(cmd.Context(), g, namespace, output, args)
 		},
-		ValidArgsFunction: g.completeObjects,
+		ValidArgsFunction: g.completeObjects(),
 	}
-	objectFlags(cmd, &namespace, &output)
+	objectFlags(g, cmd, &namespace, &output)
 	return cmd
 }
 
-// objectArgs wants KIND/NAME, or KIND NAME.
+// objectArgs wants KIND/NAME, or KIND NAME, once or more.
 func objectArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 || len(args) > 2 {
+	if len(args) == 0 {
 		return usage(fmt.Errorf("%s: want KIND/NAME, such as kustomization/apps", cmd.CommandPath()))
 	}
 	return nil
 }
 
-// objectFlags are those of commands about one object.
-func objectFlags(cmd *cobra.Command, namespace, output *string) {
-	cmd.Flags().StringVarP(namespace, "namespace", "n", "", "namespace of the object (default: that of the kubeconfig's context)")
-	cmd.Flags().StringVarP(output, "output", "o", "text", "text, json or yaml")
+// objectFlags are those of commands about single objects of any kind.
+func objectFlags(g *global, cmd *cobra.Command, namespace, output *string) {
+	namespaceFlag(g, cmd, namespace)
+	outputFlag(cmd, output, textForms...)
+}
+
+// objects reads the arguments of a command about single objects of any kind.
+func (g *global) objects(namespace, output string, args []string) (*lookup, []kube.Key, error) {
+	if err := checkOutput(output, textForms); err != nil {
+		return nil, nil, err
+	}
+	l, err := g.lookup(namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := l.keys(args)
+	return l, keys, err
+}
+
+// pointed says where an object of the name is that was not found.
+func (l *lookup) pointed(ctx context.Context, key kube.Key, err error) error {
+	if errors.Is(err, explain.ErrNotFound) {
+		return l.notFound(ctx, key)
+	}
+	return err
+}
+
+// printEach prints what was found out about each object: one value as it is, several
+// as a list.
+func printEach[T any](out io.Writer, format string, values []T, text func(io.Writer, T) error) error {
+	var value any = values
+	if len(values) == 1 {
+		value = values[0]
+	}
+	return printValue(out, format, value, func(out io.Writer) error {
+		for i, v := range values {
+			if i > 0 {
+				fmt.Fprintln(out)
+			}
+			if err := text(out, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func sayWhy(ctx context.Context, g *global, namespace, output string, args []string) error {
-	l, err := g.lookup(namespace)
+	l, keys, err := g.objects(namespace, output, args)
 	if err != nil {
 		return err
 	}
-	key, err := l.key(args)
-	if err != nil {
+	chains, ready := make([]explain.Chain, len(keys)), true
+	for i, key := range keys {
+		if chains[i], err = explain.Why(ctx, l, key); err != nil {
+			return l.pointed(ctx, key, err)
+		}
+		ready = ready && chains[i].Ready
+	}
+	if err := printEach(g.out, output, chains, printChain); err != nil {
 		return err
 	}
-	chain, err := explain.Why(ctx, l, key)
-	if err != nil {
-		return err
-	}
-	if err := printValue(g.out, output, chain, func(out io.Writer) error { return printChain(out, chain) }); err != nil {
-		return err
-	}
-	if !chain.Ready {
+	if !ready {
 		return &exitError{code: exitFailed}
 	}
 	return nil
