@@ -32,8 +32,8 @@ fuzz: ## every fuzz target of what reads foreign bytes, FUZZTIME each (30s)
 
 race: test ## the same: tests always run with the race detector
 
-bench: build devcluster ## the figures, as ratios and counts within one run
-	@sh scripts/bench.sh
+bench: build devcluster ## the figures, as ratios to a floor in the same run; CASE=... and N=... choose
+	@CASE="$(CASE)" N="$(N)" sh scripts/bench.sh
 
 lint: ## gofmt, go vet and the linters of .golangci.yml (their first build takes minutes)
 	go tool -modfile=tools/golangci/go.mod golangci-lint run ./...

@@ -1,17 +1,11 @@
 #!/bin/sh
-# Runs the benchmarks on a development cluster of their own. N=... sets how many
-# Kustomizations the many-small cases have.
+# Runs the benchmarks, each on a development cluster of its own. CASE=a,b chooses
+# cases, N=100,500 sizes; PROFILE=1 keeps CPU profiles of the engine. What comes out
+# is in bench/out.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/packages.sh git
-dir="$PWD/.dev/bench"
-trap 'bin/devcluster down --dir "$dir"' EXIT
+trap 'bin/devcluster down --dir "$PWD/.dev/bench"' EXIT
 trap 'exit 130' INT TERM
-bin/devcluster down --dir "$dir"
-bin/devcluster up --dir "$dir"
-# What is measured is the product itself, without crash points.
-PLUMB_TEST_BINARY="$PWD/bin/plumb" KUBECONFIG_TEST="$dir/kubeconfig" go test -tags bench -count=1 -timeout 60m -v ./bench
-go test -run '^$' -bench . -benchmem ./build ./drift ./live
-sh scripts/servers.sh
-go test -run '^$' -bench . -benchtime 5x ./source/bucket
-go test -run '^$' -bench . -benchtime 3x ./source/helmrepo ./source/git
+go build -trimpath -o bin/bench ./bench
+bin/bench -case "${CASE:-}" -n "${N:-}" ${PROFILE:+-profile}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// step is one measured part of a case.
+type step struct {
+	*lab
+	row    Row
+	before seconds
+	mark   int64
+	begun  time.Time
+}
+
+// begin begins a step. What is counted from here on is its.
+func (l *lab) begin(name string) (*step, error) {
+	s := &step{lab: l, row: Row{Case: l.name, Variant: l.variant, Step: name, N: l.n, Commit: l.commit}}
+	l.meter.Take()
+	var err error
+	if s.mark, err = l.mark(); err != nil {
+		return nil, err
+	}
+	if l.engine != nil {
+		if l.engine.profile != nil {
+			l.engine.profile.name(name)
+		}
+		if err := resetPeak(l.engine.pid); err != nil {
+			return nil, err
+		}
+	}
+	s.before, s.begun = l.cpu(), time.Now()
+	return s, nil
+}
+
+// took notes how long each object took.
+func (s *step) took(took []time.Duration) {
+	s.row.P50, s.row.P99, s.row.Seconds = quantile(took, 0.5), quantile(took, 0.99), quantile(took, 1)
+}
+
+// end ends a step and writes its row. The floor is how long a bare loop needed for
+// the same.
+func (s *step) end(ctx context.Context, floor *floor) error {
+	if err := s.collect(ctx, floor); err != nil {
+		return err
+	}
+	return s.add(s.row)
+}
+
+// collect fills the row, once the engine has nothing more to send.
+func (s *step) collect(ctx context.Context, floor *floor) error {
+	all, err := s.quiet(ctx)
+	if err != nil {
+		return err
+	}
+	s.row.Requests, s.row.CPU = all, s.cpu().since(s.before)
+	s.row.EngineRequests = all.total("plumb")
+	traffic := s.meter.Take()
+	s.row.Fetches, s.row.FetchedMiB = traffic.Downloads, round(float64(traffic.Bytes)/mebi)
+	if floor != nil {
+		s.row.Objects, s.row.Floor, s.row.FloorSettled = floor.objects, round(floor.written.Seconds()), round(floor.settled.Seconds())
+		s.row.Ratio = round(s.row.Seconds / floor.written.Seconds())
+		s.row.FloorCPU, s.row.CPURatio = round(floor.cpu), round(total(s.row.CPU)/floor.cpu)
+	}
+	if s.engine != nil {
+		m := memoryOf(s.engine.pid)
+		s.row.RSS, s.row.Anonymous, s.row.Peak = round(m.resident), round(m.anonymous), round(m.peak)
+	}
+	return nil
+}
+
+// pause is how long the engine has to be silent to count as done.
+const pause = time.Second
+
+// quiet waits until the engine sends nothing more, and returns all that was sent
+// in the step. It looks at the audit log, which costs the cluster nothing.
+func (s *step) quiet(ctx context.Context) (requests, error) {
+	all, mark := requests{}, s.mark
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+		more, next, err := s.since(mark)
+		if err != nil {
+			return nil, err
+		}
+		mark = next
+		for agent, verbs := range more {
+			if all[agent] == nil {
+				all[agent] = map[string]int{}
+			}
+			for verb, n := range verbs {
+				all[agent][verb] += n
+			}
+		}
+		if more.total("plumb") == 0 {
+			return all, nil
+		}
+	}
+}
+
+// idle measures a stretch of time in which nothing happens, and what is left in
+// memory then.
+func (l *lab) idle(ctx context.Context, d time.Duration) error {
+	s, err := l.begin("idle")
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d - pause):
+	}
+	s.row.Seconds = d.Seconds()
+	if err := s.collect(ctx, nil); err != nil { // the memory as it is, and only then what a collection leaves
+		return err
+	}
+	if s.row.Goroutines, s.row.Heap, err = l.engine.inside(ctx); err != nil {
+		return err
+	}
+	return s.add(s.row)
+}
