@@ -13,123 +13,12 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
-	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
-	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
 	"github.com/plumb-gitops/plumb/fluxconfig"
-	"github.com/plumb-gitops/plumb/prune"
 )
-
-// sourceState is what the source of a configuration brought last.
-type sourceState struct {
-	revision string
-	at       *metav1.Time
-}
-
-// said is what toolkit objects of all kinds have in common.
-type said struct {
-	Spec struct {
-		Suspend    bool           `json:"suspend"`
-		KubeConfig map[string]any `json:"kubeConfig"`
-	} `json:"spec"`
-	Status struct {
-		ObservedGeneration int64                          `json:"observedGeneration"`
-		Conditions         []metav1.Condition             `json:"conditions"`
-		Artifact           *meta.Artifact                 `json:"artifact"`
-		Inventory          *kustomizev1.ResourceInventory `json:"inventory"`
-	} `json:"status"`
-}
-
-// observeConfig gathers what the toolkit objects say that the configuration stands
-// for, and those that its Kustomizations applied.
-func (e *Engine) observeConfig(ctx context.Context, p *configPass) error {
-	for _, want := range p.wanted {
-		if !isToolkit(want) {
-			continue
-		}
-		key := client.ObjectKeyFromObject(want)
-		says, err := e.listen(ctx, p, want.GroupVersionKind(), key, nil)
-		if err != nil {
-			return err
-		}
-		if says.Status.Artifact != nil {
-			p.source = sourceState{says.Status.Artifact.Revision, &says.Status.Artifact.LastUpdateTime}
-		}
-		if want.GetKind() == kustomizev1.KustomizationKind && says.Spec.KubeConfig == nil {
-			if err := e.observeApplied(ctx, p, key, says.Status.Inventory); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// observeApplied gathers what the toolkit objects in an inventory say.
-func (e *Engine) observeApplied(ctx context.Context, p *configPass, by types.NamespacedName, stored *kustomizev1.ResourceInventory) error {
-	keys, err := prune.Load(stored)
-	if err != nil {
-		return nil //nolint:nilerr // the Kustomization says so itself
-	}
-	for _, key := range keys {
-		kind, reported := reportedKinds[key.GroupKind]
-		if !reported {
-			continue
-		}
-		gvk, err := e.client.GroupVersionKindFor(kind)
-		if err != nil {
-			return err
-		}
-		name := types.NamespacedName{Namespace: key.Namespace, Name: key.Name}
-		if _, err := e.listen(ctx, p, gvk, name, &clusterconfigv1.ObjectReference{Name: by.Name, Namespace: by.Namespace}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// listen adds what one object says.
-func (e *Engine) listen(ctx context.Context, p *configPass, gvk schema.GroupVersionKind, name types.NamespacedName, by *clusterconfigv1.ObjectReference) (said, error) {
-	says := said{}
-	obj, err := e.cached(ctx, gvk, name)
-	if err != nil {
-		return says, err
-	}
-	out := fluxconfig.Object{Kind: gvk.Kind, Namespace: name.Namespace, Name: name.Name, AppliedBy: by}
-	if obj != nil {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &says); err != nil {
-			return says, err
-		}
-		out.Suspended, out.Generation = says.Spec.Suspend, obj.GetGeneration()
-		out.ObservedGeneration, out.Conditions = says.Status.ObservedGeneration, says.Status.Conditions
-		if gvk.Kind == helmv2.HelmReleaseKind {
-			out.Release, err = releaseProperties(obj)
-		}
-	}
-	p.objects = append(p.objects, out)
-	return says, err
-}
-
-func releaseProperties(obj *unstructured.Unstructured) (*clusterconfigv1.HelmReleaseProperties, error) {
-	hr := &helmv2.HelmRelease{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, hr); err != nil {
-		return nil, err
-	}
-	s := hr.Status
-	out := &clusterconfigv1.HelmReleaseProperties{FailureCount: s.Failures, InstallFailureCount: s.InstallFailures, UpgradeFailureCount: s.UpgradeFailures}
-	if len(s.History) > 0 {
-		out.LastRevisionApplied = int64(s.History[0].Version)
-	}
-	if namespace, name, ok := strings.Cut(s.HelmChart, "/"); ok {
-		out.HelmChartRef = &clusterconfigv1.ObjectReference{Namespace: namespace, Name: name}
-	}
-	return out, nil
-}
 
 // reportConfig writes the status at the end of a pass. wait is when to look again
 // although nothing changes: at the end of the time that reconciliation has.
@@ -184,7 +73,7 @@ func configStatus(p *configPass, failure error, now time.Time) clusterconfigv1.F
 	s.ObservedGeneration = fc.Generation
 	s.RepositoryPublicKey = fluxconfig.PublicKey(fc, p.in)
 	s.SourceSyncedCommitID, s.SourceUpdatedAt = p.source.revision, p.source.at.DeepCopy()
-	s.ComplianceState, s.Statuses = fluxconfig.Compliance(p.objects)
+	s.ComplianceState, s.Statuses = fluxconfig.Compliance(p.objects, s.Statuses)
 	s.ProvisioningState, s.ErrorMessage = provisioned(p, s, now)
 	if s.ProvisioningState == clusterconfigv1.ProvisioningSucceeded {
 		s.LastSucceededGeneration = fc.Generation

@@ -49,23 +49,57 @@ func listOwned(fc *clusterconfigv1.FluxConfig) metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: labels.SelectorFromSet(maps.Clone(fluxconfig.Owner(fc))).String()}
 }
 
-// wakeConfigs wakes the configuration that an object belongs to, or whose
-// Kustomization applied it, whatever changes of the object.
+// wakeConfigs wakes the configuration that an object belongs to, or out of which it
+// was applied, whatever changes of the object. What was applied by somebody who is no
+// more may be what a configuration waits for that is taken down.
 func (e *Engine) wakeConfigs() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
-		if owner, ok := configOf(obj); ok {
-			return []reconcile.Request{{NamespacedName: owner}}
-		}
-		by := types.NamespacedName{Namespace: obj.GetLabels()[kustomizev1.NamespaceLabel], Name: obj.GetLabels()[kustomizev1.NameLabel]}
-		unit := &kustomizev1.Kustomization{}
-		if by.Name == "" || e.client.Get(ctx, by, unit) != nil {
-			return nil // applied by nobody, or by one that is no more: its end wakes us
-		}
-		if owner, ok := configOf(unit); ok {
-			return []reconcile.Request{{NamespacedName: owner}}
+		for range deepest {
+			if owner, ok := configOf(obj); ok {
+				return []reconcile.Request{{NamespacedName: owner}}
+			}
+			above := applierOf(obj)
+			if above == nil {
+				return nil
+			}
+			if e.client.Get(ctx, client.ObjectKeyFromObject(above), above) != nil {
+				return e.goingConfigs(ctx, obj.GetNamespace())
+			}
+			obj = above
 		}
 		return nil
 	})
+}
+
+// deepest is how many objects may have applied each other: only two that apply each
+// other go deeper.
+const deepest = 20
+
+// applierOf is the object that applied another one, by its labels, with nothing but
+// its name; nil for nobody.
+func applierOf(obj client.Object) client.Object {
+	has := obj.GetLabels()
+	if name := has[kustomizev1.NameLabel]; name != "" {
+		return &kustomizev1.Kustomization{ObjectMeta: metav1.ObjectMeta{Namespace: has[kustomizev1.NamespaceLabel], Name: name}}
+	}
+	if name := has[helmv2.NameLabel]; name != "" {
+		return &helmv2.HelmRelease{ObjectMeta: metav1.ObjectMeta{Namespace: has[helmv2.NamespaceLabel], Name: name}}
+	}
+	return nil
+}
+
+// goingConfigs are the configurations of a namespace that are being deleted.
+func (e *Engine) goingConfigs(ctx context.Context, namespace string) (out []reconcile.Request) {
+	all := &clusterconfigv1.FluxConfigList{}
+	if e.client.List(ctx, all, client.InNamespace(namespace)) != nil {
+		return nil // a cache that is not there yet: the first pass comes behind it
+	}
+	for i := range all.Items {
+		if all.Items[i].DeletionTimestamp != nil {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+		}
+	}
+	return out
 }
 
 // configOf is the configuration that an object belongs to, by its labels.

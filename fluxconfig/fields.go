@@ -10,9 +10,12 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/json" // which reads whole numbers as such
 
 	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 )
 
 // standard is the interval and the timeout of what does not say.
@@ -50,17 +53,42 @@ func decoded(field, value string) ([]byte, error) {
 	return out, nil
 }
 
-// specify gives an object its spec, and the digest of that.
+// specify gives a toolkit object its spec as the API server will have it, and the
+// digest of that: 5m is 5m0s there, and to write the one over the other would go on
+// for ever. What the kind does not know can only come from free additions.
 func specify(obj *unstructured.Unstructured, spec map[string]any) error {
-	raw, err := json.Marshal(spec) // with sorted names
+	obj.Object["spec"] = spec
+	typed := typedOf(obj.GetKind())
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(obj.Object, typed, true); err != nil {
+		return fmt.Errorf("additionalConfigurations: a %s cannot have this: %w", obj.GetKind(), err)
+	}
+	normal, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
 	if err != nil {
 		return err
 	}
-	obj.Object["spec"] = spec
+	obj.Object["spec"] = normal["spec"]
+	raw, err := json.Marshal(normal["spec"]) // with sorted names
+	if err != nil {
+		return err
+	}
 	annotations := obj.GetAnnotations()
 	annotations[clusterconfigv1.DigestAnnotation] = fmt.Sprintf("sha256:%x", sha256.Sum256(raw))
 	obj.SetAnnotations(annotations)
 	return nil
+}
+
+// typedOf is an empty object of one of the kinds that are generated with a spec.
+func typedOf(kind string) any {
+	switch kind {
+	case clusterconfigv1.GitRepositorySource:
+		return &sourcev1.GitRepository{}
+	case clusterconfigv1.BucketSource:
+		return &sourcev1.Bucket{}
+	case clusterconfigv1.OCIRepositorySource:
+		return &sourcev1.OCIRepository{}
+	default:
+		return &kustomizev1.Kustomization{}
+	}
 }
 
 // decode reads a free map.

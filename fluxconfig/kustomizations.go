@@ -90,7 +90,10 @@ func (g *generation) kustomization(k clusterconfigv1.KustomizationDefinition, so
 	if patches = append(patches, managedSource(source)...); len(patches) > 0 {
 		spec["patches"] = patches
 	}
-	return append(before, out), specify(out, merge(extra, spec))
+	if err := specify(out, merge(extra, spec)); err != nil {
+		return nil, g.invalid("kustomization %s: %w", k.Name, err)
+	}
+	return append(before, out), nil
 }
 
 // target says who applies, and where. On another cluster that is whom the

@@ -39,7 +39,10 @@ func (g *generation) finish(kind string, typed map[string]any, t clusterconfigv1
 		return nil, g.invalid("additionalConfigurations of the source: %w", err)
 	}
 	out := g.object("source.toolkit.fluxcd.io/v1", kind, g.fc.Name)
-	return out, specify(out, merge(extra, typed))
+	if err := specify(out, merge(extra, typed)); err != nil {
+		return nil, g.invalid("the source: %w", err)
+	}
+	return out, nil
 }
 
 // authenticate refers to the Secret of the same namespace that localAuthRef names,

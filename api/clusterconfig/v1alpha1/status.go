@@ -57,8 +57,14 @@ type ObjectStatus struct {
 	Kind string `json:"kind"`
 	// +required
 	ComplianceState Compliance `json:"complianceState"`
-	// AppliedBy is the Kustomization that applied the object; unset for what the
-	// configuration itself stands for.
+	// Generation of the object that the state is about.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// Revision of the object's source that the state is about.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// AppliedBy is the Kustomization that applied the object, or the HelmRelease that
+	// it was made for; unset for what the configuration itself stands for.
 	// +optional
 	AppliedBy *ObjectReference `json:"appliedBy,omitempty"`
 	// +optional
