@@ -19,6 +19,7 @@ import (
 
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
+	"github.com/plumb-gitops/plumb/internal/memory"
 	"github.com/plumb-gitops/plumb/source/artifact"
 )
 
@@ -57,6 +58,9 @@ func newRun(g *global) *cobra.Command {
 	return cmd
 }
 
+// quiet is how long nothing has to be written until memory is given back.
+const quiet = 20 * time.Second
+
 func run(ctx context.Context, g *global, f runFlags) error {
 	options, err := f.prepare(ctx, g)
 	if err != nil {
@@ -67,14 +71,21 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	if err := f.alone(ctx, options.Cluster); err != nil {
 		return err
 	}
-	memory := memoryFrom(f.current.MemoryWatch)
-	gate, watch, err := memory.guard(log)
+	limits := memoryFrom(f.current.MemoryWatch)
+	gate, watch, err := limits.guard(log)
 	if err != nil {
 		return err
 	}
 	options.Heavy = gate
 	if f.artifacts != "" {
 		options.Artifacts, options.ArtifactHost = artifact.New(options.Sources.Store), f.advertised
+	}
+	rest := memory.NewRest(quiet, memory.GiveBack)
+	defer rest.Stop()
+	options.Observe = func(p engine.Progress) {
+		if len(p.Outcome.Actions) > 0 || p.Gone {
+			rest.Disturb()
+		}
 	}
 	var ready atomic.Bool
 	ctx, cancel := context.WithCancel(ctx)
@@ -92,6 +103,7 @@ func run(ctx context.Context, g *global, f runFlags) error {
 		defer cancel() // the servers end with the engine
 		return engine.Run(ctx, options, func() {
 			ready.Store(true)
+			rest.Disturb()
 			log.Info("running", "version", version)
 		})
 	})
