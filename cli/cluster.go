@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -66,32 +64,3 @@ func until(ctx context.Context, cluster *kube.Cluster, key kube.Key, done func(*
 }
 
 var deploymentKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
-
-// alone refuses to start beside the toolkit's own controllers: both would write
-// the same objects as the same field manager.
-func (f *engineFlags) alone(ctx context.Context, cluster *kube.Cluster) error {
-	if f.takeOver {
-		return nil
-	}
-	resource, err := cluster.Resource(deploymentKind, "")
-	if err != nil {
-		return err
-	}
-	found, err := resource.List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/part-of=flux"})
-	if err != nil {
-		return fmt.Errorf("look for running controllers: %w", err)
-	}
-	var running []string
-	for _, d := range found.Items {
-		replicas, _, _ := unstructured.NestedInt64(d.Object, "spec", "replicas")
-		name := d.GetName()
-		if replicas > 0 && (name == "source-controller" || name == "kustomize-controller" || name == "helm-controller") {
-			running = append(running, d.GetNamespace()+"/"+name)
-		}
-	}
-	if len(running) == 0 {
-		return nil
-	}
-	slices.Sort(running)
-	return fmt.Errorf("other controllers work on this cluster: %s; scale them to zero, or give --take-over", strings.Join(running, ", "))
-}

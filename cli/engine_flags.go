@@ -13,6 +13,7 @@ import (
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/fetch"
+	"github.com/plumb-gitops/plumb/install"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/settings"
 	"github.com/plumb-gitops/plumb/source/git"
@@ -45,14 +46,11 @@ func (f *engineFlags) add(cmd *cobra.Command, defaults settings.Values) {
 	flags.BoolVar(&f.fileURLs, "allow-file-urls", false, "let GitRepositories name folders of this machine (file://)")
 	flags.StringSliceVar(&f.hostKeyAlgos, "ssh-hostkey-algos", nil, "algorithms of SSH host keys that may be used; ssh-rsa has to be named (default: all without SHA-1)")
 	flags.StringSliceVar(&f.kexAlgos, "ssh-kex-algos", nil, "SSH key exchanges that may be used (default: all without SHA-1)")
-	flags.StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that makes sure of one engine per cluster")
+	flags.StringVar(&f.leaseNamespace, "lease-namespace", install.LeaseNamespace, "namespace of the lease that makes sure of one engine per cluster")
 	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
 	flags.BoolVar(&f.takeOver, "take-over", false, "work on the cluster although the toolkit's controllers run in it")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 }
-
-// leaseName is the lease that every engine takes, wherever it runs.
-const leaseName = "plumb-engine"
 
 // driftBytes is how much of what others changed is kept in memory.
 const driftBytes = 1 << 20
@@ -110,7 +108,7 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	return engine.Options{
 		Cluster:        cluster,
 		Sources:        sources,
-		Off:            engine.Parts{Sources: !s.Sources, Kustomizations: !s.Kustomizations},
+		Off:            engine.Parts{Sources: !s.Sources, Kustomizations: !s.Kustomizations, HelmReleases: !s.HelmReleases},
 		Log:            log,
 		Concurrent:     s.Concurrent,
 		RemoteBases:    s.RemoteBases,
@@ -128,7 +126,7 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 		Drift:              drift.NewLog(driftBytes),
 
 		Namespaces:     f.namespaces,
-		LeaderElection: engine.Election{Enabled: true, Namespace: f.leaseNamespace, Name: leaseName},
+		LeaderElection: engine.Election{Enabled: true, Namespace: f.leaseNamespace, Name: install.Lease},
 	}, nil
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/plumb-gitops/plumb/install"
 )
 
 // TestDriftAsksThePodsThatInstallMakes: one label, on both sides.
@@ -14,8 +16,12 @@ func TestDriftAsksThePodsThatInstallMakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	objs, err := install.Objects(install.Options{Image: "plumb:test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	found := false
-	for _, obj := range deployment("flux-system", "plumb:test") {
+	for _, obj := range objs {
 		if obj.GetKind() != "Deployment" {
 			continue
 		}
@@ -27,5 +33,25 @@ func TestDriftAsksThePodsThatInstallMakes(t *testing.T) {
 	}
 	if !found {
 		t.Error("there is no Deployment")
+	}
+}
+
+// TestContainerArgumentsParse: the Deployment starts `plumb run` as it is.
+func TestContainerArgumentsParse(t *testing.T) {
+	t.Parallel()
+	objs, err := install.Objects(install.Options{Image: "plumb:test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	containers, _, err := unstructured.NestedSlice(objs[len(objs)-1].Object, "spec", "template", "spec", "containers")
+	if err != nil || len(containers) != 1 {
+		t.Fatalf("containers are %v, %v", containers, err)
+	}
+	args, _, err := unstructured.NestedStringSlice(containers[0].(map[string]any), "args")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cmd, err := parse(args); err != nil || cmd.Name() != "run" {
+		t.Errorf("%v: %v", args, err)
 	}
 }

@@ -77,7 +77,7 @@ func TestMainExitCodes(t *testing.T) {
 		{name: "a log level that there is none of", args: "reconcile --once --log-level loud", code: exitUsage, err: "want debug, info or error"},
 		{name: "a log format that there is none of", args: "run --log-format xml", code: exitUsage, err: "want json or text"},
 		{name: "a kubeconfig that is missing", args: "install --crds-only --kubeconfig " + missing, code: exitUsage, err: "give --kubeconfig FILE or set KUBECONFIG"},
-		{name: "install of everything without an image", args: "install", code: exitUsage, err: "give --image"},
+		{name: "install of everything without an image", args: "install --export", code: exitUsage, err: "give --image"},
 		{name: "install that only prints", args: "install --crds-only --export", code: exitOK, out: "kind: CustomResourceDefinition"},
 		{name: "uninstall without --yes", args: "uninstall", code: exitUsage, err: "give --yes"},
 	}

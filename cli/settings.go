@@ -18,12 +18,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
+	"github.com/plumb-gitops/plumb/install"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/settings"
 )
-
-// configMapName is the ConfigMap with the settings, in the engine's namespace.
-const configMapName = "plumb-config"
 
 // settingFlags are what the command line says of settings. Each place wins over
 // those before: the command's own defaults, the ConfigMap, --config-file,
@@ -38,14 +36,19 @@ type settingFlags struct {
 
 func (f *settingFlags) add(flags *pflag.FlagSet, defaults settings.Values) {
 	f.defaults, f.flags = defaults, settings.Values{}
-	flags.StringArrayVar(&f.arguments, "config", nil, "a setting, as key=value; repeatable (docs/settings.md lists them)")
-	flags.StringVar(&f.file, "config-file", "", "YAML file with settings, or with a ConfigMap of them")
+	f.addGiven(flags)
 	flags.StringVar(&f.configMap, "config-map", "", "ConfigMap with settings, as NAMESPACE/NAME (default: plumb-config beside the engine's pod)")
 	for _, key := range settings.Keys() {
 		if key.Flag != "" && !key.RunOnly {
 			f.addOne(flags, key)
 		}
 	}
+}
+
+// addGiven adds the flags that any setting can be given with.
+func (f *settingFlags) addGiven(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.arguments, "config", nil, "a setting, as key=value; repeatable (docs/settings.md lists them)")
+	flags.StringVar(&f.file, "config-file", "", "YAML file with settings, or with a ConfigMap of them")
 }
 
 // addRunOnly adds the flags of settings that a single run has no use for.
@@ -172,7 +175,7 @@ func (f *settingFlags) load(ctx context.Context, cluster *kube.Cluster) (setting
 // key names the ConfigMap; there may be none outside of a cluster.
 func (f *settingFlags) key() (key kube.Key, ok bool, err error) {
 	if f.configMap == "" && ownNamespace() != "" {
-		f.configMap = ownNamespace() + "/" + configMapName
+		f.configMap = ownNamespace() + "/" + install.ConfigMap
 	}
 	if f.configMap == "" {
 		return kube.Key{}, false, nil

@@ -4,72 +4,116 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumb-gitops/plumb/api/crds"
 	"github.com/plumb-gitops/plumb/engine"
+	"github.com/plumb-gitops/plumb/install"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
 type uninstallFlags struct {
-	namespace      string
-	leaseNamespace string
-	keepCRDs       bool
-	yes            bool
+	namespace       string
+	leaseNamespace  string
+	keepCRDs        bool
+	keepWorkloads   bool
+	deleteWorkloads bool
+	handBack        bool
+	yes             bool
+	timeout         time.Duration
 }
 
 func newUninstall(g *global) *cobra.Command {
 	var f uninstallFlags
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Remove Plumb, its definitions and its objects; workloads stay",
-		Long: `Removes the Deployment with its rights, then the definitions and with them every
-source and Kustomization. What these applied stays in the cluster as it is.`,
-		Example: "  plumb uninstall --yes\n  plumb uninstall --yes --keep-crds",
-		Args:    noArgs,
+		Short: "Remove Plumb, its definitions and its objects",
+		Long: `Removes everything that plumb install made: the Deployment, the rights, the settings
+and the definitions.
+
+While there are configurations (FluxConfigs, sources, Kustomizations, HelmReleases) it
+refuses, unless told what is to become of them: --keep-workloads removes them and leaves
+what they applied as it is, --delete-workloads lets Plumb delete that first, and
+--keep-crds keeps them for a later installation.`,
+		Example: `  plumb uninstall --yes --keep-workloads
+  plumb uninstall --yes --delete-workloads
+  plumb uninstall --yes --keep-crds
+
+  # back to the controllers that plumb install --takeover has stopped
+  plumb uninstall --yes --hand-back`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !f.yes {
-				return usage(errors.New("give --yes: every source and Kustomization is removed (workloads stay)"))
-			}
-			return uninstall(cmd.Context(), g, f)
+			return runUninstall(cmd.Context(), g, f, cmd.InOrStdin())
 		},
 	}
-	cmd.Flags().StringVar(&f.namespace, "namespace", "flux-system", "namespace that Plumb runs in")
-	cmd.Flags().StringVar(&f.leaseNamespace, "lease-namespace", "kube-system", "namespace of the lease that a running Plumb holds")
-	cmd.Flags().BoolVar(&f.keepCRDs, "keep-crds", false, "keep the definitions, and with them all sources and Kustomizations")
-	cmd.Flags().BoolVar(&f.yes, "yes", false, "really do it")
+	flags := cmd.Flags()
+	flags.StringVarP(&f.namespace, "namespace", "n", install.DefaultNamespace, "namespace that Plumb runs in")
+	flags.StringVar(&f.leaseNamespace, "lease-namespace", install.LeaseNamespace, "namespace of the lease that a running Plumb holds")
+	flags.BoolVar(&f.keepCRDs, "keep-crds", false, "keep the definitions, and with them all configurations")
+	flags.BoolVar(&f.keepWorkloads, "keep-workloads", false, "remove the configurations and leave what they applied as it is")
+	flags.BoolVar(&f.deleteWorkloads, "delete-workloads", false, "delete what the configurations applied, then remove them")
+	flags.BoolVar(&f.handBack, "hand-back", false, "start the controllers that plumb install --takeover has stopped; keeps the definitions")
+	flags.BoolVar(&f.yes, "yes", false, "really do it")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "give up after this long")
+	cmd.MarkFlagsMutuallyExclusive("keep-workloads", "delete-workloads", "keep-crds")
+	cmd.MarkFlagsMutuallyExclusive("keep-workloads", "delete-workloads", "hand-back")
 	return cmd
 }
 
-func uninstall(ctx context.Context, g *global, f uninstallFlags) error {
+func runUninstall(ctx context.Context, g *global, f uninstallFlags, in io.Reader) error {
+	f.keepCRDs = f.keepCRDs || f.handBack // who goes on needs them
+	if !f.yes {
+		if err := g.confirm(in, "Remove Plumb"+f.consequence()+"?"); err != nil {
+			return err
+		}
+	}
 	cluster, err := g.connect()
 	if err != nil {
 		return err
 	}
+	limited, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	if err := f.uninstall(limited, g, cluster); err != nil {
+		return ended(ctx, limited, err)
+	}
+	return nil
+}
+
+// consequence is what becomes of the configurations, for the question.
+func (f *uninstallFlags) consequence() string {
+	switch {
+	case f.keepWorkloads:
+		return " and all configurations; workloads stay"
+	case f.deleteWorkloads:
+		return ", all configurations, and everything that they applied"
+	case f.keepCRDs:
+		return "; configurations and workloads stay"
+	default:
+		return ""
+	}
+}
+
+// uninstall removes Plumb step by step. What was removed stays removed, so after a
+// crash the same command does the rest.
+func (f *uninstallFlags) uninstall(ctx context.Context, g *global, cluster *kube.Cluster) error {
 	if err := f.noOtherEngine(ctx, cluster); err != nil {
 		return err
 	}
-	// The engine first: while it runs it would take the deletion of a
-	// Kustomization for a wish to prune.
-	parts := deployment(f.namespace, "")
-	slices.Reverse(parts)
-	for _, obj := range parts {
-		if obj.GetKind() == "Namespace" {
-			continue // other things may live there
-		}
-		if err := remove(ctx, g, cluster, kube.KeyOf(obj)); err != nil {
-			return err
-		}
+	if err := f.configurations(ctx, g, cluster); err != nil {
+		return err
+	}
+	// The engine next: while it runs it would take the deletion of a Kustomization
+	// for a wish to prune.
+	if err := f.parts(ctx, g, cluster); err != nil {
+		return err
+	}
+	if f.handBack {
+		return handBack(ctx, g, cluster)
 	}
 	if f.keepCRDs {
 		return nil
@@ -82,7 +126,46 @@ func uninstall(ctx context.Context, g *global, f uninstallFlags) error {
 		return err
 	}
 	for _, obj := range definitions {
-		if err := remove(ctx, g, cluster, kube.KeyOf(obj)); err != nil {
+		if err := remove(ctx, g.out, cluster, kube.KeyOf(obj)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configurations sees to what there is of our kinds, as the flags say.
+func (f *uninstallFlags) configurations(ctx context.Context, g *global, cluster *kube.Cluster) error {
+	if f.keepCRDs || f.keepWorkloads {
+		return nil
+	}
+	if f.deleteWorkloads {
+		return f.takeDown(ctx, g, cluster)
+	}
+	counts, err := configurationsOf(ctx, cluster)
+	if err != nil || len(counts) == 0 {
+		return err
+	}
+	return fmt.Errorf("there are configurations: %s; give --keep-workloads to remove them and leave what they applied, "+
+		"--delete-workloads to delete that as well, or --keep-crds to keep them", counts)
+}
+
+// parts removes the objects of the installation, the Deployment first. The namespace
+// stays, since other things may live there, and loses the labels that it was given.
+func (f *uninstallFlags) parts(ctx context.Context, g *global, cluster *kube.Cluster) error {
+	parts, err := belonging(ctx, cluster, f.namespace)
+	if err != nil {
+		return err
+	}
+	for _, key := range parts {
+		if key.GroupKind.Kind == "Namespace" {
+			bare := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": key.Name}}}
+			if _, err := cluster.Apply(ctx, bare, kube.ApplyOptions{Manager: cliManager}); err != nil && !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			fmt.Fprintf(g.out, "%s released\n", key)
+			continue
+		}
+		if err := remove(ctx, g.out, cluster, key); err != nil {
 			return err
 		}
 	}
@@ -92,73 +175,36 @@ func uninstall(ctx context.Context, g *global, f uninstallFlags) error {
 // noOtherEngine refuses while an engine that is not the Deployment's holds the
 // lease: it would take the deletion of a Kustomization for a wish to prune.
 func (f *uninstallFlags) noOtherEngine(ctx context.Context, cluster *kube.Cluster) error {
-	deployed, err := exists(ctx, cluster, kube.KeyOf(deployment(f.namespace, "")[3]))
-	if err != nil || deployed {
+	deployed, err := exists(ctx, cluster, deploymentKey(f.namespace, install.Name))
+	if err != nil || deployed || f.deleteWorkloads {
 		return err
 	}
-	holder, err := leaseHolder(ctx, cluster, engine.Election{Namespace: f.leaseNamespace, Name: leaseName})
+	holder, err := leaseHolder(ctx, cluster, f.election())
 	if err == nil && holder != "" {
 		err = fmt.Errorf("a Plumb that runs elsewhere has the cluster's lease: %s; stop it first", holder)
 	}
 	return err
 }
 
-// definedKinds are the kinds that our definitions define, by file name, each in the
-// version that the cluster stores.
-func definedKinds() ([]schema.GroupVersionKind, error) {
-	definitions, err := crds.All()
-	if err != nil {
-		return nil, err
-	}
-	var out []schema.GroupVersionKind
-	for _, obj := range definitions {
-		def := apiextensionsv1.CustomResourceDefinition{}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &def); err != nil {
-			return nil, fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
-		}
-		for _, v := range def.Spec.Versions {
-			if v.Storage {
-				out = append(out, schema.GroupVersionKind{Group: def.Spec.Group, Version: v.Name, Kind: def.Spec.Names.Kind})
-			}
-		}
-	}
-	return out, nil
+func (f *uninstallFlags) election() engine.Election {
+	return engine.Election{Namespace: f.leaseNamespace, Name: install.Lease}
 }
 
-// releaseAll takes the finalizers off our objects: nobody is left to honour them.
-func releaseAll(ctx context.Context, cluster *kube.Cluster) error {
-	kinds, err := definedKinds()
+// takeDown deletes the configurations and lets the engine that runs take down what
+// they applied.
+func (f *uninstallFlags) takeDown(ctx context.Context, g *global, cluster *kube.Cluster) error {
+	holder, err := leaseHolder(ctx, cluster, f.election())
 	if err != nil {
 		return err
 	}
-	for _, gvk := range kinds {
-		resource, err := cluster.Resource(gvk, "")
-		if meta.IsNoMatchError(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		found, err := resource.List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		for _, obj := range found.Items {
-			one, err := cluster.Resource(gvk, obj.GetNamespace())
-			if err != nil {
-				return err
-			}
-			_, err = one.Patch(ctx, obj.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{FieldManager: cliManager})
-			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("%s: take the finalizer off: %w", kube.KeyOf(&obj), err)
-			}
-		}
+	if holder == "" {
+		return errors.New("no Plumb runs that could delete what the configurations applied: start one (plumb run), or give --keep-workloads")
 	}
-	return nil
+	return takeDownAll(ctx, g, cluster)
 }
 
 // remove deletes one object and waits until it is gone.
-func remove(ctx context.Context, g *global, cluster *kube.Cluster, key kube.Key) error {
+func remove(ctx context.Context, out io.Writer, cluster *kube.Cluster, key kube.Key) error {
 	there, err := exists(ctx, cluster, key)
 	if err != nil || !there {
 		return err
@@ -172,6 +218,6 @@ func remove(ctx context.Context, g *global, cluster *kube.Cluster, key kube.Key)
 			return err
 		}
 	}
-	fmt.Fprintf(g.out, "%s removed\n", key)
+	fmt.Fprintf(out, "%s removed\n", key)
 	return nil
 }

@@ -171,6 +171,19 @@ func (c *Cluster) Mark(tb testing.TB) Mark {
 // out.
 func (c *Cluster) Requests(tb testing.TB, since Mark, user string) []Event {
 	tb.Helper()
+	var out []Event
+	for _, e := range c.Audit(tb, since, user) {
+		if e.ImpersonateUser.Username == user && e.Stage == "ResponseComplete" && e.Verb != "watch" && e.ObjectRef.Resource != "leases" && !strings.HasPrefix(e.RequestURI, "/api?") {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Audit is what the audit log says since a mark of requests in which a user has a
+// part.
+func (c *Cluster) Audit(tb testing.TB, since Mark, user string) []Event {
+	tb.Helper()
 	file, err := os.Open(c.AuditLog)
 	if err != nil {
 		tb.Fatal(err)
@@ -193,8 +206,6 @@ func (c *Cluster) Requests(tb testing.TB, since Mark, user string) []Event {
 		if err := json.Unmarshal(line, &e); err != nil {
 			tb.Fatal(err)
 		}
-		if e.ImpersonateUser.Username == user && e.Stage == "ResponseComplete" && e.Verb != "watch" && e.ObjectRef.Resource != "leases" && !strings.HasPrefix(e.RequestURI, "/api?") {
-			out = append(out, e)
-		}
+		out = append(out, e)
 	}
 }

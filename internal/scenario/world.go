@@ -78,12 +78,6 @@ func New(tb testing.TB) *World {
 	return w
 }
 
-// On is a world on another cluster, with no namespaces, server or engine of its
-// own.
-func On(tb testing.TB, cluster *kube.Cluster) *World {
-	return &World{Cluster: &Cluster{Cluster: cluster}, tb: tb, planted: planted{values: map[string]string{}}}
-}
-
 func tail(text string, lines int) string {
 	all := strings.Split(text, "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
@@ -205,12 +199,17 @@ func (w *World) Start(args ...string) { w.tb.Helper(); w.StartWith(nil, args...)
 // StartWith is Start with environment variables.
 func (w *World) StartWith(env []string, args ...string) {
 	w.tb.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	args = append([]string{
+	w.StartAs(env, append([]string{
 		"run", "--kubeconfig", w.config, "--storage-path", w.storage, "--leader-elect=false", "--metrics-addr", "127.0.0.1:0",
 		"--health-addr", "127.0.0.1:0", "--watch-namespace", w.NS, "--log-format", "text", "--log-level", "debug", "--allow-file-urls",
-	}, args...)
+	}, args...)...)
+}
+
+// StartAs starts an engine with exactly these arguments.
+func (w *World) StartAs(env []string, args ...string) {
+	w.tb.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	cmd := exec.Command(Plumb(), args...)
 	cmd.Env = append(os.Environ(), env...)
 	sink := &locked{mu: &w.logMu, to: &w.log}

@@ -1,0 +1,170 @@
+package scenario_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/plumb-gitops/plumb/internal/scenario"
+)
+
+// controllerOf is a Deployment of the toolkit's, as its own manifests have it.
+func controllerOf(namespace, name string) string {
+	return fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %[1]s}}\n---\n"+
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: %[2]s, namespace: %[1]s, labels: {app.kubernetes.io/part-of: flux}}, "+
+		"spec: {selector: {matchLabels: {a: %[2]s}}, template: {metadata: {labels: {a: %[2]s}}, spec: {containers: [{name: c, image: c}]}}}}", namespace, name)
+}
+
+// TestInstallAndUninstall: on a cluster of its own, since it takes the definitions
+// away.
+func TestInstallAndUninstall(t *testing.T) {
+	t.Parallel()
+	w := scenario.Alone(t)
+	kubeconfig, storage := w.Kubeconfig, t.TempDir()
+	said := plumb(t, kubeconfig, 1, "run", "--storage-path", storage, "--metrics-addr", "", "--health-addr", "")
+	if !strings.Contains(said, "plumb install --crds-only") {
+		t.Errorf("run without the definitions said %q", said)
+	}
+	plumb(t, kubeconfig, 2, "install")
+	plumb(t, kubeconfig, 2, "install", "--image", "plumb:v1", "--config", "concurent=3")
+	plumb(t, kubeconfig, 0, "install", "--crds-only")
+	if said := plumb(t, kubeconfig, 0, "install", "--image", "plumb:v1", "--dry-run"); !strings.Contains(said, "+ Deployment/flux-system/plumb created") {
+		t.Errorf("the dry run said %q", said)
+	}
+	if w.Get(scenario.Key("Namespace", "", "flux-system")) != nil {
+		t.Error("a dry run has written")
+	}
+	said = plumb(t, kubeconfig, 0, "install", "--image", "plumb:v1", "--config", "log-level=debug")
+	if !strings.Contains(said, "Deployment/flux-system/plumb is ready") {
+		t.Errorf("it did not wait: %q", said)
+	}
+	upgrades(t, w)
+	takesOver(t, w)
+
+	repo := w.Git.Repo(t, "repo", map[string]string{"app/cm.yaml": configMap("default", "workload", "x")})
+	objects := filepath.Join(t.TempDir(), "objects.yaml")
+	manifests := "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: repo}\nspec: {url: " + repo.URL + ", interval: 1h, ref: {branch: main}}\n---\n" +
+		"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: app}\nspec: {interval: 1h, path: ./app, prune: true, sourceRef: {kind: GitRepository, name: repo}}\n"
+	if err := os.WriteFile(objects, []byte(manifests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plumb(t, kubeconfig, 0, "reconcile", "--once", "-f", objects, "--storage-path", storage)
+	besideControllers(t, w, storage)
+	uninstalls(t, w, repo.URL)
+}
+
+// upgrades: what no flag names stays as it was, and rights that are needed no more go.
+func upgrades(t *testing.T, w *scenario.World) {
+	t.Helper()
+	admin := scenario.Key("ClusterRoleBinding", "", "plumb-cluster-admin-flux-system")
+	plumb(t, w.Kubeconfig, 0, "install", "--config", "multiTenancy.enforce=false", "--replicas", "2", "--wait=false")
+	if w.Get(admin) == nil {
+		t.Error("without tenancy the engine has not all rights")
+	}
+	said := plumb(t, w.Kubeconfig, 0, "install", "--config", "multiTenancy.enforce=", "--dry-run")
+	for _, want := range []string{"- ClusterRoleBinding/plumb-cluster-admin-flux-system deleted", "~ ConfigMap/flux-system/plumb-config configured"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the dry run has no %q: %s", want, said)
+		}
+	}
+	plumb(t, w.Kubeconfig, 0, "install", "--config", "multiTenancy.enforce=true", "--config", "log-level=", "--wait=false")
+	if w.Get(admin) != nil {
+		t.Error("the right to everything was left behind")
+	}
+	deployment := w.Get(scenario.Key("Deployment", "flux-system", "plumb"))
+	if replicas, _, _ := unstructured.NestedInt64(deployment.Object, "spec", "replicas"); replicas != 2 {
+		t.Errorf("an upgrade has changed the replicas to %d", replicas)
+	}
+	values, _, _ := unstructured.NestedStringMap(w.Get(scenario.Key("ConfigMap", "flux-system", "plumb-config")).Object, "data")
+	if values["log-level"] != "" || values["multiTenancy.enforce"] != "true" {
+		t.Errorf("the settings are %v", values)
+	}
+	if said := plumb(t, w.Kubeconfig, 0, "install", "--dry-run"); said != "no difference\n" {
+		t.Errorf("the same once more changes something: %s", said)
+	}
+}
+
+// takesOver: beside the toolkit's controllers it refuses, and goes on in their place
+// when told to.
+func takesOver(t *testing.T, w *scenario.World) {
+	t.Helper()
+	w.Apply(controllerOf("other", "source-controller"))
+	said := plumb(t, w.Kubeconfig, 1, "install")
+	if !strings.Contains(said, "other/source-controller") || !strings.Contains(said, "--takeover") {
+		t.Errorf("beside other controllers install said %q", said)
+	}
+	said = plumb(t, w.Kubeconfig, 0, "install", "--takeover", "--wait=false")
+	if !strings.Contains(said, "scaled to zero") || !strings.Contains(said, "--hand-back") {
+		t.Errorf("it has taken over and said %q", said)
+	}
+	key := scenario.Key("Deployment", "other", "source-controller")
+	d := w.Get(key)
+	if replicas, _, _ := unstructured.NestedInt64(d.Object, "spec", "replicas"); replicas != 0 || d.GetAnnotations()["kustomize.toolkit.fluxcd.io/reconcile"] != "disabled" {
+		t.Errorf("it has %d replicas and annotations %v", replicas, d.GetAnnotations())
+	}
+	plumb(t, w.Kubeconfig, 0, "uninstall", "--yes", "--hand-back")
+	d = w.Get(key)
+	if replicas, _, _ := unstructured.NestedInt64(d.Object, "spec", "replicas"); replicas != 1 || len(d.GetAnnotations()) != 1 {
+		t.Errorf("handed back, it has %d replicas and annotations %v", replicas, d.GetAnnotations())
+	}
+	w.Delete(key)
+	w.Gone(key)
+	plumb(t, w.Kubeconfig, 0, "install", "--image", "plumb:v1", "--wait=false")
+}
+
+// besideControllers: the engine does not start beside the toolkit's own unless told to.
+func besideControllers(t *testing.T, w *scenario.World, storage string) {
+	t.Helper()
+	w.Apply(controllerOf("other", "kustomize-controller"))
+	said := plumb(t, w.Kubeconfig, 1, "reconcile", "--once", "--storage-path", storage)
+	if !strings.Contains(said, "other/kustomize-controller") || !strings.Contains(said, "--take-over") {
+		t.Errorf("beside other controllers it said %q", said)
+	}
+	plumb(t, w.Kubeconfig, 0, "reconcile", "--once", "--take-over", "--storage-path", storage)
+}
+
+// uninstalls: while there are configurations it has to be told what becomes of them.
+// Objects whose finalizers nobody honours are no hindrance, of kinds that a one-shot
+// run does not drive either.
+func uninstalls(t *testing.T, w *scenario.World, url string) {
+	t.Helper()
+	w.Apply("{apiVersion: clusterconfig.azure.com/v1alpha1, kind: FluxConfig, metadata: {name: held, namespace: default, finalizers: [example.com/held]}, " +
+		"spec: {gitRepository: {url: " + url + ", ref: {branch: main}}}}\n---\n" +
+		"{apiVersion: source.toolkit.fluxcd.io/v1, kind: ExternalArtifact, metadata: {name: held, namespace: default, finalizers: [example.com/held]}, spec: {}}")
+	plumb(t, w.Kubeconfig, 2, "uninstall")
+	said := plumb(t, w.Kubeconfig, 1, "uninstall", "--yes")
+	if !strings.Contains(said, "ExternalArtifact (1), FluxConfig (1), GitRepository (1), Kustomization (1)") || !strings.Contains(said, "--keep-workloads") {
+		t.Errorf("with configurations it said %q", said)
+	}
+	if said := plumb(t, w.Kubeconfig, 1, "uninstall", "--yes", "--delete-workloads"); !strings.Contains(said, "no Plumb runs") {
+		t.Errorf("without an engine it said %q", said)
+	}
+	plumb(t, w.Kubeconfig, 0, "uninstall", "--yes", "--keep-workloads")
+	if err := w.ResetMapping(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Cluster.Get(t.Context(), scenario.Key("Kustomization", "default", "app")); !meta.IsNoMatchError(err) {
+		t.Errorf("after uninstall the definition is still served: %v", err)
+	}
+	if w.Get(scenario.Key("ConfigMap", "default", "workload")) == nil {
+		t.Error("uninstall took a workload along")
+	}
+	for _, left := range []struct{ kind, namespace, name string }{
+		{"Deployment", "flux-system", "plumb"}, {"ConfigMap", "flux-system", "plumb-config"}, {"ServiceAccount", "flux-system", "plumb"},
+		{"Service", "flux-system", "plumb"}, {"ClusterRole", "", "plumb-engine-flux-system"}, {"ClusterRoleBinding", "", "plumb-engine-flux-system"},
+		{"Role", "kube-system", "plumb-lease-flux-system"}, {"ClusterRole", "", "plumb-view-flux-system"},
+	} {
+		if w.Get(scenario.Key(left.kind, left.namespace, left.name)) != nil {
+			t.Errorf("%s %s was left behind", left.kind, left.name)
+		}
+	}
+	if labels := w.Get(scenario.Key("Namespace", "", "flux-system")).GetLabels(); len(labels) != 1 {
+		t.Errorf("the namespace kept labels: %v", labels)
+	}
+	plumb(t, w.Kubeconfig, 0, "uninstall", "--yes")
+}
