@@ -17,7 +17,7 @@ type state struct {
 	generation, observed int64
 	ready                bool
 	reason, message      string
-	revision             string // applied: of a source or a chart
+	revision             string // applied: of a source or a chart; or the value of a ConfigMap
 }
 
 // follower watches all objects of one kind in one namespace. It asks for nothing
@@ -69,6 +69,7 @@ type event struct {
 			Name       string
 			Generation int64
 		}
+		Data   map[string]string
 		Status struct {
 			ObservedGeneration  int64
 			LastAppliedRevision string
@@ -101,6 +102,9 @@ func (f *follower) take(e event) {
 	}
 	if h := e.Object.Status.History; s.revision == "" && len(h) > 0 {
 		s.revision = h[0].ChartVersion
+	}
+	if value, ok := e.Object.Data["value"]; ok {
+		s.revision = value
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
