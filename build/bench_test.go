@@ -1,6 +1,8 @@
 package build_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/plumb-gitops/plumb/build"
@@ -69,5 +71,25 @@ func BenchmarkHash(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		build.Hash(result.Objects[0])
+	}
+}
+
+// BenchmarkPlain is a folder of many objects that asks kustomize for nothing.
+func BenchmarkPlain(b *testing.B) {
+	const files, each = 100, 100
+	tree := source.MemoryTree{}
+	for f := range files {
+		var text strings.Builder
+		for i := range each {
+			fmt.Fprintf(&text, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d-%d, namespace: shop}\ndata: {a: b, c: d}\n", f, i)
+		}
+		tree[fmt.Sprintf("set/f%d.yaml", f)] = text.String()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		result, err := build.Kustomization(b.Context(), tree, build.Spec{Path: "set"})
+		if err != nil || len(result.Objects) != files*each {
+			b.Fatal(len(result.Objects), err)
+		}
 	}
 }

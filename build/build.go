@@ -124,6 +124,9 @@ func (b *builder) build() ([]*unstructured.Unstructured, error) {
 	if err := b.inspect(dir); err != nil {
 		return nil, err
 	}
+	if objects, ok := b.straight(dir); ok {
+		return b.finish(objects)
+	}
 	built, err := b.run(dir)
 	if err != nil {
 		return nil, b.explain(err)
