@@ -32,6 +32,7 @@ type engineFlags struct {
 	namespaces     []string
 	takeOver       bool
 	logFormat      string
+	inventory      string // most of one in a status
 
 	levels  *levels
 	current settings.Settings
@@ -49,6 +50,7 @@ func (f *engineFlags) add(cmd *cobra.Command, defaults settings.Values) {
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", install.LeaseNamespace, "namespace of the lease that makes sure of one engine per cluster")
 	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
 	flags.BoolVar(&f.takeOver, "take-over", false, "work on the cluster although the toolkit's controllers run in it")
+	flags.StringVar(&f.inventory, "max-status-inventory", "1Mi", "most that the inventory of a Kustomization may take in its status; a larger one is kept in ConfigMaps beside it")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 }
 
@@ -97,6 +99,10 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	if err != nil {
 		return engine.Options{}, err
 	}
+	inventory, err := bytesOf("max-status-inventory", f.inventory)
+	if err != nil {
+		return engine.Options{}, err
+	}
 	kept, limits, err := f.storageFlags.options()
 	if err != nil {
 		return engine.Options{}, err
@@ -114,6 +120,7 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 		RemoteBases:    s.RemoteBases,
 		VerifyInterval: s.VerifyInterval,
 		OwnNamespace:   ownNamespace(),
+		InventoryBytes: int(max(1, inventory)), // at 0 all of it is in ConfigMaps
 
 		OwnNamespaceOnly:      s.EnforceTenancy,
 		DefaultServiceAccount: s.Account(),

@@ -65,8 +65,20 @@ type item struct {
 		Artifact               *meta.Artifact     `json:"artifact"`
 		Inventory              struct {
 			Entries []any `json:"entries"`
+			Chunks  []struct {
+				Entries int `json:"entries"`
+			} `json:"chunks"`
 		} `json:"inventory"`
 	} `json:"status"`
+}
+
+// objects is how many it has on the cluster.
+func (i item) objects() int {
+	n := len(i.Status.Inventory.Entries)
+	for _, c := range i.Status.Inventory.Chunks {
+		n += c.Entries
+	}
+	return n
 }
 
 func (i item) id() string { return i.Kind + "/" + i.Metadata.Namespace + "/" + i.Metadata.Name }
@@ -205,7 +217,7 @@ func (o *once) watch(ctx context.Context, gvk schema.GroupVersionKind, token str
 func (i item) progress() engine.Progress {
 	p := engine.Progress{
 		Kind: i.Kind, Name: types.NamespacedName{Namespace: i.Metadata.Namespace, Name: i.Metadata.Name},
-		Suspended: i.Spec.Suspend, Objects: len(i.Status.Inventory.Entries), Attempts: attempts,
+		Suspended: i.Spec.Suspend, Objects: i.objects(), Attempts: attempts,
 		Outcome: engine.Outcome{Revision: i.Status.LastAppliedRevision, Next: engine.Retry},
 	}
 	if ref := i.Spec.SourceRef; ref.Name != "" {

@@ -72,6 +72,9 @@ type Options struct {
 	ArtifactHost   string
 	Namespaces     []string // work on objects of these only; all when empty
 	LeaderElection Election
+	// InventoryBytes is how much of an inventory a status may hold; a larger one is
+	// kept in ConfigMaps. 0 stands for the constant of that name.
+	InventoryBytes int
 	// DryRun writes nothing: passes end with what they would do.
 	DryRun bool
 	// Observe, when set, is told how each pass ended. It must not block.
@@ -131,6 +134,8 @@ type Engine struct {
 	sourceUses   *sourceUses
 	now          func() time.Time
 	tidying      tidying
+	inventories  *inventories
+	chunks       *chunkIndex
 	// otherUnits are the kinds of units beside Kustomization.
 	otherUnits map[string]otherUnits
 	releases   *releaseUnits
@@ -163,6 +168,8 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		releases:     &releaseUnits{ctx: ctx, graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}},
 		configs:      newConfigUnits(),
 		charts:       charts.New(chartBytes),
+		inventories:  &inventories{read: map[types.UID]readInventory{}},
+		chunks:       &chunkIndex{cluster: o.Cluster, namespaces: o.Namespaces},
 	}
 	e.otherUnits[helmv2.HelmReleaseKind] = otherUnits{
 		exists: e.releaseExists,

@@ -21,7 +21,6 @@ import (
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/fluxconfig"
 	"github.com/plumb-gitops/plumb/internal/kube"
-	"github.com/plumb-gitops/plumb/prune"
 )
 
 // sourceState is what the source of a configuration brought last.
@@ -33,6 +32,9 @@ type sourceState struct {
 // said is what toolkit objects have in common, and what some of them say of where
 // they are.
 type said struct {
+	Metadata struct {
+		UID types.UID `json:"uid"`
+	} `json:"metadata"`
 	Spec struct {
 		Suspend    bool           `json:"suspend"`
 		KubeConfig map[string]any `json:"kubeConfig"`
@@ -146,7 +148,7 @@ func (o *observation) unit(ctx context.Context, out fluxconfig.Object, says said
 	if says.Spec.KubeConfig != nil {
 		return nil
 	}
-	keys, err := prune.Load(says.Status.Inventory)
+	keys, err := o.inventoryOf(ctx, out.Namespace, says.Metadata.UID, says.Status.Inventory)
 	if err != nil {
 		return nil //nolint:nilerr // the Kustomization says so itself
 	}

@@ -26,7 +26,7 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 	cached := &kustomizev1.Kustomization{}
 	err := e.client.Get(ctx, r.NamespacedName, cached)
 	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, e.forget(r)
+		return reconcile.Result{}, e.forget(ctx, r)
 	}
 	if err != nil {
 		return reconcile.Result{}, err
@@ -92,21 +92,28 @@ func (e *Engine) remove(ctx context.Context, p *pass) (reconcile.Result, error) 
 	// The objects are gone, or left on purpose. A crash before the next line
 	// repeats the above, which finds nothing to do.
 	failpoint.Hit("finalize.done")
+	if err := e.dropInventory(ctx, p); err != nil {
+		return reconcile.Result{}, ignoreGone(err)
+	}
+	failpoint.Hit("inventory.dropped")
 	e.announce(p, Outcome{Actions: p.actions, Reason: kustomizev1.ReconciliationSucceededReason, Message: "Deleted"})
 	controllerutil.RemoveFinalizer(p.object, meta.Finalizer)
 	return reconcile.Result{}, ignoreGone(e.saveFinalizers(ctx, p))
 }
 
 // forget drops what is known of a unit that is no more.
-func (e *Engine) forget(r reconcile.Request) error {
+func (e *Engine) forget(ctx context.Context, r reconcile.Request) (err error) {
 	name := r.NamespacedName
+	if u, ok := e.units.get(name); ok {
+		err = e.forgetInventory(ctx, u)
+	}
 	e.units.remove(name)
 	e.graph.Delete(name)
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: name, Gone: true})
 	e.wakeUnits(e.graph.Dependants(name)...)
 	e.wakeCycles(name) // one that it was part of is open now
 	inputs := live.User{Kind: inputsUser, NamespacedName: name}
-	return errors.Join(e.connections.leave(live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: name}), e.home.view.Follow(inputs))
+	return errors.Join(err, e.connections.leave(live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: name}), e.home.view.Follow(inputs))
 }
 
 // saveFinalizers writes the finalizers. The resource version makes sure that
@@ -124,15 +131,19 @@ func (e *Engine) saveFinalizers(ctx context.Context, p *pass) error {
 
 // saveInventory stores the grown inventory before anything is written.
 func (e *Engine) saveInventory(ctx context.Context, p *pass) error {
-	next := *p.object.Status.DeepCopy()
-	next.Inventory = inventoryOf(p)
-	return e.saveStatus(ctx, p, next)
+	return e.saveStatus(ctx, p, *p.object.Status.DeepCopy())
 }
 
-// saveStatus writes what differs of a status. The UID makes sure that it goes to
-// the object that the pass was about and not to a new one of the same name.
-func (e *Engine) saveStatus(ctx context.Context, p *pass, next kustomizev1.KustomizationStatus) error {
-	patch, err := statusPatch(p.object, p.object.Status, next)
+// saveStatus writes what differs of a status, and the inventory of the pass, where it
+// has one. The UID makes sure that it goes to the object that the pass was about and
+// not to a new one of the same name.
+func (e *Engine) saveStatus(ctx context.Context, p *pass, next kustomizev1.KustomizationStatus) (err error) {
+	if p.inventory != nil {
+		if next.Inventory, err = e.storeInventory(ctx, p); err != nil {
+			return err
+		}
+	}
+	patch, err := patchOf(p.object, next)
 	if err != nil || patch == nil {
 		return err
 	}
@@ -142,7 +153,13 @@ func (e *Engine) saveStatus(ctx context.Context, p *pass, next kustomizev1.Kusto
 	}
 	p.object = saved
 	p.unit.wrote(saved)
-	return nil
+	if e.DryRun {
+		return nil
+	}
+	if p.inventory != nil {
+		e.inventories.put(saved.UID, saved.Status.Inventory, p.inventory)
+	}
+	return e.tidyInventory(ctx, saved)
 }
 
 // ignoreGone drops the error that means the object was deleted meanwhile; the

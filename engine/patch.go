@@ -8,9 +8,6 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
-	"github.com/plumb-gitops/plumb/prune"
 )
 
 const mergePatch = types.MergePatchType
@@ -36,8 +33,6 @@ func statusPatch(obj client.Object, old, next any) ([]byte, error) {
 	}
 	return patch, nil
 }
-
-func inventoryOf(p *pass) *kustomizev1.ResourceInventory { return prune.Store(p.inventory) }
 
 func asJSON(value any) []byte {
 	raw, err := json.Marshal(value)

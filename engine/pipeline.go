@@ -27,7 +27,6 @@ import (
 	"github.com/plumb-gitops/plumb/build"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
-	"github.com/plumb-gitops/plumb/prune"
 	"github.com/plumb-gitops/plumb/source"
 )
 
@@ -144,8 +143,8 @@ func (e *Engine) finalize(ctx context.Context, p *pass) (err error) {
 	if !deletesObjects(p.object) {
 		return nil
 	}
-	if p.inventory, err = prune.Load(p.object.Status.Inventory); err != nil {
-		return fail(kustomizev1.PruneFailedReason, Stall, err)
+	if err := e.loadInventory(ctx, p, kustomizev1.PruneFailedReason); err != nil {
+		return err
 	}
 	if left, err := e.reach(ctx, p); err != nil || left {
 		return err

@@ -55,6 +55,11 @@ func Run(ctx context.Context, o Options, started func()) error {
 	if err := mgr.Add(manager.RunnableFunc(e.events.Start)); err != nil {
 		return err
 	}
+	if !o.DryRun {
+		if err := mgr.Add(manager.RunnableFunc(e.tidyOrphans)); err != nil {
+			return err
+		}
+	}
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done() // actions end with it, and note how far they came: wait for that
 		e.releases.under.Wait()

@@ -135,8 +135,8 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 }
 
 func (e *Engine) planned(ctx context.Context, p *pass) (err error) {
-	if p.inventory, err = prune.Load(p.object.Status.Inventory); err != nil {
-		return fail(kustomizev1.ReconciliationFailedReason, Stall, err)
+	if err := e.loadInventory(ctx, p, kustomizev1.ReconciliationFailedReason); err != nil {
+		return err
 	}
 	if len(p.set.Objects) == 0 && len(p.inventory) > 0 && !consents(p.object.Annotations, p.snapshot.Revision) {
 		return fail(kustomizev1.BuildFailedReason, Stall, fmt.Errorf(

@@ -8,19 +8,15 @@ import (
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
-	"github.com/plumb-gitops/plumb/prune"
 )
 
-// statusOf is the status of a Kustomization after a pass that ended so. It
-// changes nothing: what it returns shares no memory with what it was given.
+// statusOf is the status of a Kustomization after a pass that ended so, but for the
+// inventory (inventory.go). It changes nothing: what it returns shares no memory with what it was given.
 func statusOf(k *kustomizev1.Kustomization, p *pass, out Outcome) kustomizev1.KustomizationStatus {
 	s := *k.Status.DeepCopy()
 	s.ObservedGeneration = k.Generation
 	if requested := k.Annotations[meta.ReconcileRequestAnnotation]; requested != "" {
 		s.LastHandledReconcileAt = requested
-	}
-	if p.inventory != nil {
-		s.Inventory = prune.Store(p.inventory)
 	}
 	if p.attempted(out) {
 		s.LastAttemptedRevision = out.Revision

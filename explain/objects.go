@@ -14,13 +14,12 @@ import (
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/internal/kube"
-	"github.com/plumb-gitops/plumb/prune"
 )
 
 // unhealthy goes from a Kustomization down to the first object that is not as
 // its spec says, and on to what its pods and their events say.
 func unhealthy(ctx context.Context, r Reader, k *kustomizev1.Kustomization) ([]string, error) {
-	return firstUnhealthy(ctx, r, checked(k))
+	return firstUnhealthy(ctx, r, checked(ctx, r, k))
 }
 
 // firstUnhealthy is the first of some objects that is not as its spec says, and what
@@ -42,9 +41,9 @@ func firstUnhealthy(ctx context.Context, r Reader, keys []kube.Key) ([]string, e
 }
 
 // checked are the objects that a Kustomization waits for.
-func checked(k *kustomizev1.Kustomization) []kube.Key {
+func checked(ctx context.Context, r Reader, k *kustomizev1.Kustomization) []kube.Key {
 	if k.Spec.Wait {
-		keys, err := prune.Load(k.Status.Inventory)
+		keys, err := stored(ctx, r, k, k.Status.Inventory)
 		if err != nil {
 			return nil // the engine says so in the condition
 		}

@@ -50,7 +50,7 @@ func tree(ctx context.Context, r Reader, key kube.Key, above map[kube.Key]bool) 
 	if obj == nil || above[key] {
 		return n, nil
 	}
-	keys, err := inventoryOf(key, obj)
+	keys, err := inventoryOf(ctx, r, key, obj)
 	if err != nil || len(keys) == 0 {
 		return n, err
 	}
@@ -64,7 +64,7 @@ func tree(ctx context.Context, r Reader, key kube.Key, above map[kube.Key]bool) 
 
 // inventoryOf is what a Kustomization or a HelmRelease has on the cluster; nothing
 // for any other object.
-func inventoryOf(key kube.Key, obj *unstructured.Unstructured) ([]kube.Key, error) {
+func inventoryOf(ctx context.Context, r Reader, key kube.Key, obj *unstructured.Unstructured) ([]kube.Key, error) {
 	if key.GroupKind != unitKey("", "").GroupKind && key.GroupKind != releaseKey("", "").GroupKind {
 		return nil, nil
 	}
@@ -76,11 +76,23 @@ func inventoryOf(key kube.Key, obj *unstructured.Unstructured) ([]kube.Key, erro
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &unit); err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	keys, err := prune.Load(unit.Status.Inventory)
+	keys, err := stored(ctx, r, obj, unit.Status.Inventory)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return keys, nil
+}
+
+// stored reads an inventory with what of it is in ConfigMaps beside its object.
+func stored(ctx context.Context, r Reader, obj metav1.Object, inventory *kustomizev1.ResourceInventory) ([]kube.Key, error) {
+	if inventory == nil || len(inventory.Chunks) == 0 {
+		return prune.Load(inventory)
+	}
+	chunks, err := r.List(ctx, schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, obj.GetNamespace(), prune.ChunksOf(obj.GetUID()))
+	if err != nil {
+		return nil, err
+	}
+	return prune.Join(inventory, chunks)
 }
 
 // children reads objects side by side. Each goroutine has its own slot.

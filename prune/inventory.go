@@ -29,11 +29,19 @@ func Load(stored *kustomizev1.ResourceInventory) ([]kube.Key, error) {
 	for _, entry := range stored.Entries {
 		id, ok := parse(entry.ID)
 		if !ok {
-			return nil, fmt.Errorf("status.inventory has an entry %q that cannot be read: it is not of the form namespace_name_group_Kind", entry.ID)
+			return nil, &EntryError{ID: entry.ID}
 		}
 		keys = append(keys, kube.Key{ObjMetadata: id, Version: entry.Version})
 	}
 	return keys, nil
+}
+
+// EntryError says that an entry of an inventory is none.
+type EntryError struct{ ID string }
+
+// Error implements error.
+func (e *EntryError) Error() string {
+	return fmt.Sprintf("status.inventory has an entry %q that cannot be read: it is not of the form namespace_name_group_Kind", e.ID)
 }
 
 // parse reads namespace_name_group_Kind. Names of RBAC objects may hold an

@@ -27,3 +27,6 @@ var Steps = []string{
 
 // ConfigSteps are those of a pass over a FluxConfig.
 var ConfigSteps = []string{"config.object", "config.delete"}
+
+// InventorySteps are those of writing an inventory in chunks.
+var InventorySteps = []string{"inventory.chunk", "inventory.tidy", "inventory.dropped"}

@@ -128,6 +128,23 @@ type KustomizationSpec struct {
 type ResourceInventory struct {
 	// +required
 	Entries []ResourceRef `json:"entries"`
+	// Chunks name the ConfigMaps, in the namespace of the unit, that hold the entries
+	// of an inventory that is too large for the status. Entries is empty then.
+	// +optional
+	Chunks []InventoryChunk `json:"chunks,omitempty"`
+}
+
+// InventoryChunk names one ConfigMap with a part of an inventory.
+type InventoryChunk struct {
+	// Name of the ConfigMap.
+	// +required
+	Name string `json:"name"`
+	// Digest of its content: one that has another content is not believed.
+	// +required
+	Digest string `json:"digest"`
+	// Entries is how many there are in it.
+	// +required
+	Entries int64 `json:"entries"`
 }
 
 // ResourceRef is one entry of an inventory.
