@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/internal/denial"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -21,6 +23,19 @@ type UnknownKind struct{ Key kube.Key }
 func (u *UnknownKind) Error() string {
 	gvk := u.Key.GVK()
 	return fmt.Sprintf("%s: the cluster has no kind %s in %s: install its CustomResourceDefinition, or add it to this set", u.Key, gvk.Kind, gvk.GroupVersion())
+}
+
+// unknownKind finds an UnknownKind in a message.
+var unknownKind = regexp.MustCompile(`the cluster has no kind (\S+) in (\S+): `)
+
+// NamedUnknownKind is the kind that an UnknownKind in a message was about, for those who
+// remember no more than its text; false if there is none.
+func NamedUnknownKind(message string) (schema.GroupVersionKind, bool) {
+	match := unknownKind.FindStringSubmatch(message)
+	if match == nil {
+		return schema.GroupVersionKind{}, false
+	}
+	return schema.FromAPIVersionAndKind(match[2], match[1]), true
 }
 
 // Refusal is an object that the server did not take.
@@ -49,7 +64,7 @@ func (r *Refusal) Error() string {
 
 // wayOut is what to do about a field that cannot be changed in place.
 func (r *Refusal) wayOut() string {
-	set := "set spec.force: true on the Kustomization, or the annotation "
+	set := "set spec.force: true on the Kustomization (spec.upgrade.force on a HelmRelease), or the annotation "
 	if precious[r.Key.GroupKind] {
 		set = "set the annotation "
 	}

@@ -27,6 +27,12 @@ func TestUnknownKindSaysTheWayOut(t *testing.T) {
 			t.Errorf("%v is not recognised", e)
 		}
 	}
+	if gvk, ok := NamedUnknownKind("Helm install failed: " + err.Error()); !ok || gvk != err.Key.GVK() {
+		t.Errorf("found %v, %t in its text", gvk, ok)
+	}
+	if gvk, ok := NamedUnknownKind("the cluster has no room"); ok {
+		t.Errorf("found %v in another text", gvk)
+	}
 	if IsUnknownKind(nil) || IsUnknownKind(errors.New("x")) {
 		t.Error("other errors are taken for it")
 	}
@@ -39,7 +45,7 @@ func invalid(kind string, errs ...*field.Error) error {
 
 func TestRefusal(t *testing.T) {
 	t.Parallel()
-	const wayOut = ": set spec.force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change"
+	const wayOut = ": set spec.force: true on the Kustomization (spec.upgrade.force on a HelmRelease), or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change"
 	path := field.NewPath("spec", "x")
 	for name, c := range map[string]struct {
 		kind string
@@ -158,7 +164,7 @@ func TestRefusalNamesTheField(t *testing.T) {
 	t.Parallel()
 	err := invalid("Secret", field.Invalid(field.NewPath("type"), "hunter2", "field is immutable"))
 	for kind, want := range map[string]string{
-		"Secret":    "Secret/a dry-run failed: type cannot be changed in place (field is immutable): set spec.force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
+		"Secret":    "Secret/a dry-run failed: type cannot be changed in place (field is immutable): set spec.force: true on the Kustomization (spec.upgrade.force on a HelmRelease), or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
 		"Namespace": "Namespace/a dry-run failed: type cannot be changed in place (field is immutable): set the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change",
 	} {
 		refusal := &Refusal{Key: key(t, "{apiVersion: v1, kind: "+kind+", metadata: {name: a}}"), Op: "dry-run", Err: err, Fields: []string{"type"}}

@@ -9,7 +9,7 @@ import (
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
-const wayOut = "cannot be changed in place (%): set spec.force: true on the Kustomization, or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change"
+const wayOut = "cannot be changed in place (%): set spec.force: true on the Kustomization (spec.upgrade.force on a HelmRelease), or the annotation kustomize.toolkit.fluxcd.io/force: enabled on the object, to have it recreated; or delete the object; or undo the change"
 
 // immutables are objects with a change that the API server refuses.
 var immutables = map[string]struct{ object, old, changed, refusal string }{

@@ -17,7 +17,7 @@ type state struct {
 	generation, observed int64
 	ready                bool
 	reason, message      string
-	revision             string // applied: of a source or a chart; or the value of a ConfigMap
+	revision             string // applied: of a source or a chart
 }
 
 // follower watches all objects of one kind in one namespace. It asks for nothing
@@ -69,7 +69,6 @@ type event struct {
 			Name       string
 			Generation int64
 		}
-		Data   map[string]string
 		Status struct {
 			ObservedGeneration  int64
 			LastAppliedRevision string
@@ -102,9 +101,6 @@ func (f *follower) take(e event) {
 	}
 	if h := e.Object.Status.History; s.revision == "" && len(h) > 0 {
 		s.revision = h[0].ChartVersion
-	}
-	if value, ok := e.Object.Data["value"]; ok {
-		s.revision = value
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

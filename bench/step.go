@@ -40,19 +40,13 @@ func (s *step) took(took []time.Duration) {
 }
 
 // end ends a step and writes its row. The floor is how long a bare loop needed for
-// the same; notes add to the row.
-func (s *step) end(ctx context.Context, floor *floor, notes ...func(*Row)) error {
+// the same.
+func (s *step) end(ctx context.Context, floor *floor) error {
 	if err := s.collect(ctx, floor); err != nil {
 		return err
 	}
-	for _, note := range notes {
-		note(&s.row)
-	}
 	return s.add(s.row)
 }
-
-// extra notes a figure that only this case has.
-func (s *step) extra(name string, value float64) { s.row.Extra = merge(s.row.Extra, name, value) }
 
 // collect fills the row, once the engine has nothing more to send.
 func (s *step) collect(ctx context.Context, floor *floor) error {

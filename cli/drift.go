@@ -115,7 +115,7 @@ func printDrift(out io.Writer, reports []drift.Report) error {
 		if r.Corrected {
 			what = "put back"
 		}
-		fmt.Fprintf(out, "%s  Kustomization/%s  %s %s\n", r.Time.Format("2006-01-02T15:04:05Z07:00"), r.Unit, r.Object, what)
+		fmt.Fprintf(out, "%s  %s/%s  %s %s\n", r.Time.Format("2006-01-02T15:04:05Z07:00"), r.Kind, r.Unit, r.Object, what)
 		for _, field := range r.Fields {
 			fmt.Fprintf(out, "    %s\n", field)
 			fmt.Fprintf(out, "      - %s\n      + %s\n", field.Before, field.After)

@@ -183,7 +183,7 @@ func TestSummaryAsJSON(t *testing.T) {
 }
 `
 	var b strings.Builder
-	if err := printValue(&b, "json", summarise(tr, resultFailed), nil); err != nil {
+	if err := summarise(tr, resultFailed).writeJSON(&b); err != nil {
 		t.Fatal(err)
 	}
 	if b.String() != want {

@@ -9,7 +9,8 @@ import (
 
 // Report is what was found of one object at one time.
 type Report struct {
-	Unit      string       `json:"unit"`   // namespace/name of the Kustomization
+	Kind      string       `json:"kind"`   // of the unit: Kustomization or HelmRelease
+	Unit      string       `json:"unit"`   // namespace/name of it
 	Object    string       `json:"object"` // Kind/namespace/name
 	Time      time.Time    `json:"time"`
 	Corrected bool         `json:"corrected"` // put back; else only reported
@@ -18,7 +19,7 @@ type Report struct {
 
 // size is about how many bytes the report takes in memory.
 func (r Report) size() int {
-	n := 160 + len(r.Unit) + len(r.Object)
+	n := 160 + len(r.Kind) + len(r.Unit) + len(r.Object)
 	for _, f := range r.Fields {
 		n += 64 + len(f.Path) + len(f.Manager) + len(f.Before) + len(f.After)
 	}
@@ -62,7 +63,7 @@ func (l *Log) Add(r Report) (news bool) {
 // repeatsLocked tells whether the last report of the object said the same.
 func (l *Log) repeatsLocked(r Report) bool {
 	for _, last := range slices.Backward(l.reports) {
-		if last.Unit == r.Unit && last.Object == r.Object {
+		if last.Kind == r.Kind && last.Unit == r.Unit && last.Object == r.Object {
 			return !last.Corrected && slices.Equal(last.Fields, r.Fields)
 		}
 	}
@@ -85,6 +86,7 @@ func (l *Log) Reports(unit string) []Report {
 
 // Fight is a field that keeps being changed and put back.
 type Fight struct {
+	Kind    string `json:"kind"`
 	Unit    string `json:"unit"`
 	Object  string `json:"object"`
 	Path    string `json:"path"`
@@ -98,7 +100,7 @@ func (l *Log) Fights(times int) []Fight {
 	counted := map[Fight]int{}
 	for _, r := range l.Reports("") {
 		for _, f := range r.Fields {
-			counted[Fight{Unit: r.Unit, Object: r.Object, Path: f.Path, Manager: f.Manager}]++
+			counted[Fight{Kind: r.Kind, Unit: r.Unit, Object: r.Object, Path: f.Path, Manager: f.Manager}]++
 		}
 	}
 	var out []Fight

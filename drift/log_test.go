@@ -87,7 +87,7 @@ func TestFights(t *testing.T) {
 	}
 	log.Add(report("u", 1, Difference{Path: "spec.replicas", Manager: "keda"}))
 	got := log.Fights(4)
-	if len(got) != 1 || got[0] != (Fight{"u", "ConfigMap/shop/1", "spec.replicas", "keda", 4}) {
+	if len(got) != 1 || got[0] != (Fight{"", "u", "ConfigMap/shop/1", "spec.replicas", "keda", 4}) {
 		t.Errorf("got %v", got)
 	}
 }

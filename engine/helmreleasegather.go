@@ -45,6 +45,7 @@ type releasePass struct {
 	cluster    *kube.Cluster // under the account that the release acts as
 	account    string
 	actions    []Action
+	tried      *helmrel.Outcome // of the last step, nil before the first
 	told       []helmrel.Event
 	inventory  []kube.Key    // what the release has on the cluster, nil when that was not looked at
 	looked     bool          // for drift

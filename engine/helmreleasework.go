@@ -65,7 +65,6 @@ const mostSteps = 20
 
 // steps asks what to do and does it, until there is nothing more.
 func (e *Engine) steps(ctx context.Context, p *releasePass) (Outcome, error) {
-	tried := false
 	for range mostSteps {
 		step, found, err := e.next(ctx, p)
 		if err != nil {
@@ -78,19 +77,23 @@ func (e *Engine) steps(ctx context.Context, p *releasePass) (Outcome, error) {
 		case step.Action == helmrel.None:
 			return e.settledRelease(p, found), nil
 		case step.Action == helmrel.Stall:
-			return unsettled(p, step, Stall), nil
+			return unsettled(p, step, exhausted(p)), nil
 		case step.Action == helmrel.Wait:
 			p.after = step.After
 			return unsettled(p, step, Retry), nil
-		case step.Retry && tried:
+		case step.Retry && p.tried != nil, p.failedAt(step):
 			return unsettled(p, step, Retry), nil
 		}
-		tried = true
 		if err := e.take(ctx, p, step, found); err != nil {
 			return Outcome{}, err
 		}
 	}
 	return Outcome{}, fail(meta.FailedReason, Retry, errors.New("the release does not come to rest"))
+}
+
+// failedAt tells whether a step was taken just before, and failed: it is left for later.
+func (p *releasePass) failedAt(step helmrel.Step) bool {
+	return p.tried != nil && p.tried.Err != nil && p.tried.Step.Action == step.Action && p.tried.Step.Version == step.Version && p.tried.Step.Target == step.Target
 }
 
 // found is what a look at a release gives.
@@ -103,6 +106,7 @@ type found struct {
 
 // next looks at what is true and decides.
 func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found, error) {
+	p.wish.Anew = kindCame(p)
 	target := helmrel.Reads(p.wish, p.object.Status)
 	f := &found{}
 	var err error
@@ -151,7 +155,18 @@ func (e *Engine) look(ctx context.Context, p *releasePass, f *found) error {
 	}
 	p.unit.learn(f.drift.Known())
 	p.looked, p.drift = true, f.drift.String()
+	if p.object.Spec.DriftDetection.Mode == helmv2.DriftDetectionWarn {
+		e.logDrift(p, f.drift, false)
+	}
 	return nil
+}
+
+// logDrift keeps what others changed for those who ask, and whether it was put back.
+func (e *Engine) logDrift(p *releasePass, found *helmclient.Drift, corrected bool) {
+	now := e.now()
+	for _, c := range found.Changes() {
+		e.Drift.Add(drift.Report{Kind: helmv2.HelmReleaseKind, Unit: p.unit.name.String(), Object: c.Key.String(), Time: now, Corrected: corrected, Fields: c.Fields})
+	}
 }
 
 func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Action, records []helmrel.Record) *helmclient.Client {
@@ -179,6 +194,7 @@ func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f 
 	if err != nil {
 		return err
 	}
+	p.tried = &o
 	status = *p.object.Status.DeepCopy()
 	told := helmrel.Conclude(&status, p.wish, o, e.now())
 	// Also when we are stopped: what was done has to be known.
@@ -201,6 +217,7 @@ func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f 
 func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *found) (helmrel.Outcome, error) {
 	if step.Action == helmrel.CorrectDrift {
 		err := f.drift.Correct()
+		e.logDrift(p, f.drift, err == nil)
 		e.keepChanges(p, f.client)
 		return helmrel.Outcome{Step: step, Records: f.records, Err: errors.Join(err, f.client.Close())}, nil
 	}

@@ -26,11 +26,10 @@ type missing struct{ key kube.Key }
 
 func (m *missing) Error() string { return m.key.String() + " not found" }
 
-// object reads one object, nil when there is none. What the user followed before
-// stays followed until done: watches that start anew would cost each pass requests.
+// object reads one object, nil when there is none.
 func (r *reader) object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error) {
 	r.keys = append(r.keys, key)
-	if err := r.view.Also(r.user, key); err != nil {
+	if err := r.view.Follow(r.user, r.keys...); err != nil {
 		return nil, err
 	}
 	return r.view.Object(ctx, key)

@@ -192,7 +192,7 @@ func (e *Engine) applied(ctx context.Context, p *pass) error {
 	for _, c := range result.Changes {
 		news := c.Action != apply.Unchanged
 		if c.Drifted() || c.Action == apply.Drifted {
-			news = e.Drift.Add(drift.Report{Unit: p.unit.name.String(), Object: c.Key.String(), Time: begun, Corrected: c.Writes(), Fields: c.Fields})
+			news = e.Drift.Add(drift.Report{Kind: kustomizev1.KustomizationKind, Unit: p.unit.name.String(), Object: c.Key.String(), Time: begun, Corrected: c.Writes(), Fields: c.Fields})
 		}
 		if news { // drift that is only reported is told once
 			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), At: begun})

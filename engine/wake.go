@@ -163,6 +163,11 @@ func (e *Engine) definitions() {
 			e.wakeUnits(u.name)
 		}
 	}
+	for _, u := range e.releases.all() {
+		if u.lacksKind() {
+			e.releases.alarm.wake(u.name)
+		}
+	}
 }
 
 // units are the units that the engine knows.

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -13,7 +14,7 @@ import (
 // variable; metadata, spec and status for example.
 type Expressions struct {
 	APIVersion string
-	Kind       string
+	Kind       string // "" for all kinds of the group that have no expressions of their own
 	InProgress string // true: on its way; optional, asked first
 	Failed     string // true: will not get there; optional, asked second
 	Current    string // true: as its spec says
@@ -23,7 +24,7 @@ type Expressions struct {
 // safe for concurrent use; a nil *Checks has none.
 type Checks struct {
 	kinds  map[schema.GroupVersionKind]*check
-	groups map[schema.GroupKind]*check // for other versions of those kinds
+	groups map[schema.GroupKind]*check // for other versions of those kinds; without a kind, for all of the group
 }
 
 type check struct{ inProgress, failed, current *expression }
@@ -57,9 +58,6 @@ func (e Expressions) compile() (*check, error) {
 	if _, err := schema.ParseGroupVersion(e.APIVersion); err != nil || e.APIVersion == "" {
 		return nil, fmt.Errorf(".apiVersion: %q is not of the form group/version", e.APIVersion)
 	}
-	if e.Kind == "" {
-		return nil, errors.New(".kind is missing")
-	}
 	if e.Current == "" {
 		return nil, errors.New(".current is missing")
 	}
@@ -73,7 +71,7 @@ func (e Expressions) compile() (*check, error) {
 		}
 		compiled, err := compile(part.text, nil)
 		if err != nil {
-			return nil, fmt.Errorf(".%s of %s: %w", part.name, e.Kind, err)
+			return nil, fmt.Errorf(".%s of %s: %w", part.name, cmp.Or(e.Kind, e.APIVersion), err)
 		}
 		*part.into = compiled
 	}
@@ -93,7 +91,10 @@ func (c *Checks) of(gvk schema.GroupVersionKind) *check {
 	if exact := c.kinds[gvk]; exact != nil {
 		return exact
 	}
-	return c.groups[gvk.GroupKind()]
+	if same := c.groups[gvk.GroupKind()]; same != nil {
+		return same
+	}
+	return c.groups[schema.GroupKind{Group: gvk.Group}]
 }
 
 // Check judges an object by the expressions for its kind, or by Of when there

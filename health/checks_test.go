@@ -1,6 +1,7 @@
 package health_test
 
 import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"strings"
 	"testing"
 
@@ -89,6 +90,25 @@ func TestCovers(t *testing.T) {
 	}
 }
 
+func TestKindsOfAGroup(t *testing.T) {
+	t.Parallel()
+	checks, err := health.Compile([]health.Expressions{
+		{APIVersion: "example.com/v1", Current: "true"}, {APIVersion: "example.com/v1", Kind: "Own", Current: "false"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[string]health.Status{"Any": health.Current, "Own": health.InProgress} {
+		obj := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "example.com/v2", "kind": kind}}
+		if got := checks.Check(obj); got.Status != want {
+			t.Errorf("%s: %v", kind, got)
+		}
+	}
+	if checks.Covers(schema.GroupVersionKind{Group: "other.example.com", Version: "v1", Kind: "Any"}) {
+		t.Error("it covers another group")
+	}
+}
+
 func TestCompileNamesTheExpression(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -100,7 +120,6 @@ func TestCompileNamesTheExpression(t *testing.T) {
 		"not yes or no":    {[]health.Expressions{kind("A", "1 + 1", "", "true")}, []string{`healthCheckExprs[0].inProgress of A: "1 + 1" is a value of type int: write an expression that is true or false`}},
 		"has of a name":    {[]health.Expressions{kind("A", "", "", "has(status)")}, []string{"healthCheckExprs[0].current of A", "has() macro"}},
 		"no current":       {[]health.Expressions{kind("A", "", "true", "")}, []string{"healthCheckExprs[0].current is missing"}},
-		"no kind":          {[]health.Expressions{kind("", "", "", "true")}, []string{"healthCheckExprs[0].kind is missing"}},
 		"a bad group":      {[]health.Expressions{{APIVersion: "a/b/c", Kind: "A", Current: "true"}}, []string{`healthCheckExprs[0].apiVersion: "a/b/c" is not of the form group/version`}},
 		"all that is wrong": {[]health.Expressions{kind("A", "", "", "("), kind("B", "", "", "]")},
 			[]string{"healthCheckExprs[0].current of A", "healthCheckExprs[1].current of B"}},

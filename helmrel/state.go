@@ -49,6 +49,7 @@ type Wish struct {
 	Deleting             bool   // the HelmRelease is on its way out
 	ForceAt              string // token of a release to be made though nothing changed, "" when none is asked for or it was handled
 	ResetAt              string // token of failures to be forgotten, likewise
+	Anew                 bool   // what the last attempt failed for has come: failures don't count any more
 	Spec                 helmv2.HelmReleaseSpec
 }
 
@@ -202,7 +203,7 @@ func Observed(s *helmv2.Snapshot, r Record) bool {
 func (s *State) fresh() bool { return fresh(s.Status, s.Wish) }
 
 func fresh(status helmv2.HelmReleaseStatus, w Wish) bool {
-	return resets(status, w) || forces(status, w) ||
+	return w.Anew || resets(status, w) || forces(status, w) ||
 		status.LastAttemptedGeneration != w.Generation ||
 		status.LastAttemptedRevision != w.Chart.Version ||
 		status.LastAttemptedRevisionDigest != w.Chart.Digest ||

@@ -51,19 +51,6 @@ func (v *View) Follow(user User, keys ...kube.Key) error {
 	return nil
 }
 
-// Also says that a user needs one more object, beside those that it follows. The
-// next Follow says which of them it still needs.
-func (v *View) Also(user User, key kube.Key) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	n, err := v.namedLocked(key)
-	if err != nil {
-		return err
-	}
-	n.users[user] = true
-	return nil
-}
-
 func (v *View) namedLocked(key kube.Key) (*named, error) {
 	if n, ok := v.named[key]; ok {
 		return n, nil

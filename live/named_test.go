@@ -145,32 +145,6 @@ func TestFollowers(t *testing.T) {
 	}
 }
 
-// TestAlso: reading one object after the other starts no watch anew, and the Follow
-// at the end stops those that were not read again.
-func TestAlso(t *testing.T) {
-	t.Parallel()
-	v, a, _ := followed(t)
-	b := following(v, kube.KeyOf(configMap(t, "b", "", "")))
-	var stopped []string
-	a.stop, b.stop = func() { stopped = append(stopped, "a") }, func() { stopped = append(stopped, "b") }
-	for range 2 {
-		for _, key := range []kube.Key{a.key, b.key} {
-			if err := v.Also(appsUnit, key); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := v.Follow(appsUnit, a.key, b.key); err != nil || stopped != nil {
-			t.Errorf("%v, watches of %v were stopped", err, stopped)
-		}
-	}
-	if err := v.Also(appsUnit, b.key); err != nil {
-		t.Fatal(err)
-	}
-	if err := v.Follow(appsUnit, b.key); err != nil || !slices.Equal(stopped, []string{"a"}) {
-		t.Errorf("%v, watches of %v were stopped, want that of a", err, stopped)
-	}
-}
-
 func TestDropOfANamedObject(t *testing.T) {
 	t.Parallel()
 	v, n, told := followed(t)

@@ -7,6 +7,7 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	"github.com/plumb-gitops/plumb/helmrel"
 )
 
 func (j Job) upgrade() error {
@@ -63,26 +64,49 @@ func (j Job) test() error {
 	return err
 }
 
-// rollback goes back to a version. When hooks fail the SDK leaves the record
-// pending; it failed, though.
+// rollback goes back to a version.
 func (j Job) rollback(version int) error {
 	spec := helmv2.Rollback{}
 	if j.Wish.Spec.Rollback != nil {
 		spec = *j.Wish.Spec.Rollback
+	}
+	before, err := j.Records.Records()
+	if err != nil {
+		return err
 	}
 	a := helmaction.NewRollback(j.configuration())
 	a.Version, a.MaxHistory, a.Timeout = version, j.MaxHistory, j.timeout(spec.Timeout)
 	a.Wait, a.WaitForJobs = !spec.DisableWait, !spec.DisableWaitForJobs
 	a.DisableHooks, a.CleanupOnFail = spec.DisableHooks, spec.CleanupOnFail
 	a.Force = spec.Force && !j.ServerSide
-	err := a.Run(j.Wish.Name)
-	if err == nil {
+	if err = a.Run(j.Wish.Name); err == nil {
 		return nil
 	}
-	pending, listErr := j.Records.List(func(r *release.Release) bool { return r.Info.Status == release.StatusPendingRollback })
-	for _, rel := range pending {
-		rel.SetStatus(release.StatusFailed, err.Error())
-		listErr = errors.Join(listErr, j.Records.Update(key(rel.Name, rel.Version), rel))
+	return errors.Join(err, j.rolledBack(before, err))
+}
+
+// rolledBack sets right what the SDK leaves behind a rollback that failed: a record that
+// says pending when hooks failed, and one that says superseded though it had failed, so
+// that the next rollback would take it for a good one. A crash before this leaves the
+// former, which the next Decide unlocks, or the latter, of which the status knows better.
+func (j Job) rolledBack(before []helmrel.Record, why error) error {
+	failed := map[int]string{}
+	for _, r := range before {
+		if r.Status == release.StatusFailed {
+			failed[r.Version] = r.Description
+		}
 	}
-	return errors.Join(err, listErr)
+	changed, err := j.Records.List(func(r *release.Release) bool {
+		_, was := failed[r.Version]
+		return r.Info.Status == release.StatusPendingRollback || was && r.Info.Status == release.StatusSuperseded
+	})
+	for _, rel := range changed {
+		description, was := failed[rel.Version]
+		if !was {
+			description = why.Error()
+		}
+		rel.SetStatus(release.StatusFailed, description)
+		err = errors.Join(err, j.Records.Update(key(rel.Name, rel.Version), rel))
+	}
+	return err
 }

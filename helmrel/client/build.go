@@ -51,7 +51,7 @@ func (c *Client) Build(manifest io.Reader, validate bool) (helmkube.ResourceList
 			parts = append(parts, obj)
 		}
 	}
-	c.claim(parts)
+	c.claim(parts, validate)
 	if !validate || !c.ServerSide || len(parts) == 0 {
 		return list, nil
 	}
@@ -137,13 +137,21 @@ func (c *Client) mark(obj *unstructured.Unstructured) {
 	obj.SetAnnotations(annotations)
 }
 
-// claim notes the objects that the release has or gets.
-func (c *Client) claim(objects []*unstructured.Unstructured) {
+// claim notes the objects that the release has or gets, and whether the server is to
+// refuse fields that it does not know.
+func (c *Client) claim(objects []*unstructured.Unstructured, validate bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.strict = c.strict || validate
 	for _, obj := range objects {
 		c.have = append(c.have, kube.KeyOf(obj))
 	}
+}
+
+func (c *Client) validates() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.strict
 }
 
 // miss notes that an object cannot be there.

@@ -71,6 +71,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	have    []kube.Key           // the objects that the manifests of the action name
+	strict  bool                 // of one of them is to be checked that its kind has its fields
 	planned map[kube.Key]planned // what was validated, by object
 	plan    apply.Plan           // of those
 	absent  map[kube.Key]bool    // objects that were not there when it was planned

@@ -78,13 +78,14 @@ func (c *Client) UpdateThreeWayMerge(original, target helmkube.ResourceList, for
 // write brings the objects of a release to the cluster.
 func (c *Client) write(original, target helmkube.ResourceList, force bool) (*helmkube.Result, error) {
 	objects := objectsOf(target)
+	force = force || c.Force
 	req := c.request(objects, force)
 	var result apply.Result
 	var err error
 	if c.ServerSide {
 		result, err = c.serverSide(req, force)
 	} else {
-		result, err = c.applier.Merge(c.ctx, req, objectsOf(original), true)
+		result, err = c.applier.Merge(c.ctx, req, objectsOf(original), c.validates())
 	}
 	c.keep(result)
 	return resultOf(target, result.Changes), err

@@ -64,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"upload":    command(2, (*script).upload),
 			"stall":     command(2, (*script).stall),
 			"library":   command(2, (*script).library),
+			"namespace": command(1, (*script).namespace),
 			"copychart": command(2, (*script).copyChart),
 			"kill":      command(0, (*script).kill),
 			"registry":  command(1, (*script).registry),
@@ -174,6 +175,9 @@ func (s *script) apply(args []string) {
 	}
 }
 
+// namespace SUFFIX: makes the namespace $NS-SUFFIX, which goes with the test.
+func (s *script) namespace(args []string) { s.Namespace(args[0]) }
+
 // start ARGS...: starts an engine for $NS.
 func (s *script) start(args []string) { s.Start(args...) }
 
@@ -228,7 +232,8 @@ func (s *script) ready(args []string) { s.Ready(s.ref(args[0]), args[1:]...) }
 // the message.
 func (s *script) not(args []string) { s.NotReady(s.ref(args[0]), args[1], args[2:]...) }
 
-// has REF PATH VALUE: waits until a field, given as a.b.c, has a value.
+// has REF PATH VALUE: waits until a field, given as a.b.c, has a value. In lists see
+// scenario.Field.
 func (s *script) has(args []string) {
 	s.Has(s.ref(args[0]), args[2], strings.Split(args[1], ".")...)
 }
@@ -239,7 +244,7 @@ func (s *script) lacks(args []string) {
 	if obj == nil {
 		s.ts.Fatalf("%s is not there", args[0])
 	}
-	if value, found, _ := unstructured.NestedFieldNoCopy(obj.Object, strings.Split(args[1], ".")...); found {
+	if value, found := scenario.Field(obj.Object, strings.Split(args[1], ".")...); found {
 		s.ts.Fatalf("%s has %s: %v", args[0], args[1], value)
 	}
 }

@@ -27,6 +27,7 @@ var kinds = map[string]schema.GroupVersionKind{
 	"Secret":                   {Version: "v1", Kind: "Secret"},
 	"Service":                  {Version: "v1", Kind: "Service"},
 	"ServiceAccount":           {Version: "v1", Kind: "ServiceAccount"},
+	"Pod":                      {Version: "v1", Kind: "Pod"},
 	"PersistentVolumeClaim":    {Version: "v1", Kind: "PersistentVolumeClaim"},
 	"Event":                    {Version: "v1", Kind: "Event"},
 	"Deployment":               {Group: "apps", Version: "v1", Kind: "Deployment"},
@@ -44,6 +45,7 @@ var kinds = map[string]schema.GroupVersionKind{
 	"HelmChart":                {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "HelmChart"},
 	"ExternalArtifact":         {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "ExternalArtifact"},
 	"HelmRelease":              {Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"},
+	"CronTab":                  {Group: "charts.example.com", Version: "v1", Kind: "CronTab"}, // of testdata/charts/kinds
 	"Ingress":                  {Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
 	"HorizontalPodAutoscaler":  {Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"},
 	"GitRepository":            {Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"},
@@ -182,15 +184,15 @@ func (w *World) There(key kube.Key) *unstructured.Unstructured {
 	return w.Until(key, "it is there", func(obj *unstructured.Unstructured) bool { return obj != nil })
 }
 
-// Has waits until a field, as a path of names, has a value.
+// Has waits until a field has a value; what Field makes of the path counts.
 func (w *World) Has(key kube.Key, value string, path ...string) *unstructured.Unstructured {
 	w.tb.Helper()
 	return w.Until(key, strings.Join(path, ".")+" is "+value, func(obj *unstructured.Unstructured) bool {
 		if obj == nil {
 			return false
 		}
-		have, found, err := unstructured.NestedFieldNoCopy(obj.Object, path...)
-		return err == nil && found && fmt.Sprint(have) == value
+		have, found := Field(obj.Object, path...)
+		return found && fmt.Sprint(have) == value
 	})
 }
 
