@@ -35,6 +35,7 @@ type View interface {
 	apply.View
 	Judge(unit live.User, checks *health.Checks)
 	Follow(user live.User, keys ...kube.Key) error
+	FollowToo(user live.User, key kube.Key) error
 	Followers(key kube.Key) []live.User
 	Object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error)
 	Listen(keys []kube.Key, hear func(live.Change)) (stop func())

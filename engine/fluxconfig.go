@@ -82,6 +82,9 @@ func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconc
 	err := e.client.Get(ctx, r.NamespacedName, cached)
 	if apierrors.IsNotFound(err) {
 		e.configs.forget(r.NamespacedName)
+		if err := e.wakeBeside(ctx, r.Namespace); err != nil {
+			return reconcile.Result{}, err
+		}
 		return reconcile.Result{}, e.home.view.Follow(user)
 	}
 	if err != nil {
@@ -114,6 +117,9 @@ func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconc
 // provision makes the cluster have what the configuration stands for. A *Failure
 // is the configuration's fault, or waits for an object that is followed.
 func (e *Engine) provision(ctx context.Context, p *configPass) error {
+	if err := e.allowedConfig(ctx, p); err != nil {
+		return err
+	}
 	if err := e.configInputs(ctx, p); err != nil {
 		return err
 	}
@@ -132,6 +138,37 @@ func (e *Engine) provision(ctx context.Context, p *configPass) error {
 		return err
 	}
 	return e.observeConfig(ctx, p)
+}
+
+// allowedConfig refuses a configuration that would change what others of its namespace
+// may do. One that had been in effect loses its rights: what it applied stays as it is.
+func (e *Engine) allowedConfig(ctx context.Context, p *configPass) error {
+	others := &clusterconfigv1.FluxConfigList{}
+	if err := e.client.List(ctx, others, client.InNamespace(p.name.Namespace)); err != nil {
+		return err
+	}
+	for i := range others.Items {
+		others.Items[i] = *e.configs.latest(&others.Items[i])
+	}
+	refused := fluxconfig.Refusal(p.object, others.Items)
+	if refused == nil {
+		return nil
+	}
+	_, err := e.discardShared(ctx, p.object)
+	return errors.Join(fail(clusterconfigv1.InvalidReason, Stall, refused), err, p.reader.done())
+}
+
+// wakeBeside wakes the configurations of a namespace out of which one is gone: it may
+// have been what they were refused for.
+func (e *Engine) wakeBeside(ctx context.Context, namespace string) error {
+	others := &clusterconfigv1.FluxConfigList{}
+	if err := e.client.List(ctx, others, client.InNamespace(namespace)); err != nil {
+		return err
+	}
+	for i := range others.Items {
+		e.configs.alarm.wake(client.ObjectKeyFromObject(&others.Items[i]))
+	}
+	return nil
 }
 
 // configInputs reads what the configuration is generated from.

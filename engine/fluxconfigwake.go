@@ -50,8 +50,8 @@ func listOwned(fc *clusterconfigv1.FluxConfig) metav1.ListOptions {
 }
 
 // wakeConfigs wakes the configuration that an object belongs to, or out of which it
-// was applied, whatever changes of the object. What was applied by somebody who is no
-// more may be what a configuration waits for that is taken down.
+// was applied, whatever changes of the object. What nobody applied, or somebody who is no
+// more, may be what a configuration waits for that is taken down.
 func (e *Engine) wakeConfigs() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
 		for range deepest {
@@ -59,10 +59,7 @@ func (e *Engine) wakeConfigs() handler.EventHandler {
 				return []reconcile.Request{{NamespacedName: owner}}
 			}
 			above := applierOf(obj)
-			if above == nil {
-				return nil
-			}
-			if e.client.Get(ctx, client.ObjectKeyFromObject(above), above) != nil {
+			if above == nil || e.client.Get(ctx, client.ObjectKeyFromObject(above), above) != nil {
 				return e.goingConfigs(ctx, obj.GetNamespace())
 			}
 			obj = above

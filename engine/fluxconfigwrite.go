@@ -190,7 +190,11 @@ func (e *Engine) sweep(ctx context.Context, p *configPass) error {
 		return err
 	}
 	left := fluxconfig.Left(have, p.wanted)
-	if err := e.discard(ctx, fluxconfig.Next(left)); err != nil {
+	next := fluxconfig.Next(left)
+	if err := e.preparePrune(ctx, p.object, next); err != nil {
+		return err
+	}
+	if err := e.discard(ctx, next); err != nil {
 		return err
 	}
 	if len(left) == 0 {

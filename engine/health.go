@@ -88,16 +88,18 @@ func (p *pass) look(ctx context.Context, user live.User, keys []kube.Key) error 
 }
 
 // mayLook makes sure that the account of a unit may see what the unit waits for:
-// the live view sees everything, and the status is for the tenant to read.
+// the live view sees everything, and the status is for the tenant to read. It is
+// asked after each build, and until the answer was yes.
 func (p *pass) mayLook(ctx context.Context, keys []kube.Key) error {
-	if p.target.account == "" || !p.built {
-		return nil // looked at when it was built
+	if p.target.account == "" || p.unit.looked(p.built) {
+		return nil
 	}
 	for _, key := range keys {
 		if _, err := p.target.applier.Cluster.Get(ctx, key); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
+	p.unit.mayLook()
 	return nil
 }
 

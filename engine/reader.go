@@ -26,10 +26,11 @@ type missing struct{ key kube.Key }
 
 func (m *missing) Error() string { return m.key.String() + " not found" }
 
-// object reads one object, nil when there is none.
+// object reads one object, nil when there is none. What earlier passes read stays
+// followed until done: a watch that ends and begins anew takes a second to answer.
 func (r *reader) object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error) {
 	r.keys = append(r.keys, key)
-	if err := r.view.Follow(r.user, r.keys...); err != nil {
+	if err := r.view.FollowToo(r.user, key); err != nil {
 		return nil, err
 	}
 	return r.view.Object(ctx, key)

@@ -38,6 +38,7 @@ type unit struct {
 	keys   []kube.Key                 // what the last build wants
 	known  map[kube.Key]apply.Written // what we know of each object
 	going  []kube.Key                 // deleted, but kept by something
+	sees   bool                       // its account may see what the last build waits for
 
 	attempt   attempt    // the manifests that are not in the history yet
 	actions   []Action   // what was done since the last report
@@ -53,6 +54,21 @@ type unit struct {
 // user is the unit as the live view knows it.
 func (u *unit) user() live.User {
 	return live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: u.name}
+}
+
+// looked tells whether the account is known to be allowed to see what is waited for;
+// not any more after a build.
+func (u *unit) looked(built bool) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sees = u.sees && !built
+	return u.sees
+}
+
+func (u *unit) mayLook() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sees = true
 }
 
 // inputs are what a plan was made from, besides the files that were read.

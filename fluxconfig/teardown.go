@@ -2,6 +2,8 @@ package fluxconfig
 
 import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 )
 
 // Next are those of some objects that can be deleted now: the Kustomizations that
@@ -38,6 +40,25 @@ func Next(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
 		return sources
 	default:
 		return rest
+	}
+}
+
+// DeletionPolicy is the policy that a Kustomization is to have before it is deleted,
+// "" for the one that it has: by force what it applied stays; else one that prunes
+// waits for that to be gone, which is what an order is good for.
+func DeletionPolicy(unit *unstructured.Unstructured, forced bool) string {
+	policy, _, _ := unstructured.NestedString(unit.Object, "spec", "deletionPolicy")
+	prunes, _, _ := unstructured.NestedBool(unit.Object, "spec", "prune")
+	suspended, _, _ := unstructured.NestedBool(unit.Object, "spec", "suspend")
+	switch {
+	case unit.GetKind() != kustomizev1.KustomizationKind:
+		return ""
+	case forced && policy != kustomizev1.DeletionPolicyOrphan:
+		return kustomizev1.DeletionPolicyOrphan
+	case !forced && prunes && !suspended && (policy == "" || policy == kustomizev1.DeletionPolicyMirrorPrune):
+		return kustomizev1.DeletionPolicyWaitForTermination
+	default:
+		return ""
 	}
 }
 

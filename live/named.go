@@ -51,6 +51,19 @@ func (v *View) Follow(user User, keys ...kube.Key) error {
 	return nil
 }
 
+// FollowToo says that a user needs one more object, by name, beside those that it
+// needs already: nothing is given up before it is known what is not needed any more.
+func (v *View) FollowToo(user User, key kube.Key) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n, err := v.namedLocked(key)
+	if err != nil {
+		return err
+	}
+	n.users[user] = true
+	return nil
+}
+
 func (v *View) namedLocked(key kube.Key) (*named, error) {
 	if n, ok := v.named[key]; ok {
 		return n, nil

@@ -145,6 +145,33 @@ func TestFollowers(t *testing.T) {
 	}
 }
 
+// TestFollowToo: one object more costs none of the others its watch.
+func TestFollowToo(t *testing.T) {
+	t.Parallel()
+	v, n, _ := followed(t)
+	stopped := 0
+	n.stop = func() { stopped++ }
+	more := following(v, kube.KeyOf(configMap(t, "b", "", "")))
+	more.stop = func() {}
+	for _, key := range []kube.Key{n.key, more.key, n.key} {
+		if err := v.FollowToo(otherUnit, key); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(v.Followers(key), otherUnit) {
+			t.Errorf("%s is not followed", key)
+		}
+	}
+	if stopped != 0 || !slices.Contains(v.Followers(n.key), otherUnit) {
+		t.Errorf("the first one was given up: stopped %d times", stopped)
+	}
+	if err := v.Follow(otherUnit, more.key); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Followers(n.key); slices.Contains(got, otherUnit) {
+		t.Errorf("what is not needed any more is still followed by %v", got)
+	}
+}
+
 func TestDropOfANamedObject(t *testing.T) {
 	t.Parallel()
 	v, n, told := followed(t)

@@ -134,3 +134,75 @@ func TestFluxConfigStatuses(t *testing.T) {
 		t.Errorf("statuses are %v, want %v", got, want)
 	}
 }
+
+// Configurations that share an account, in every order of deletion and all at once, in
+// two namespaces: what is left goes on working, and at the end nothing is left.
+func TestFluxConfigsGoInAnyOrder(t *testing.T) {
+	t.Parallel()
+	w, repo, _ := configured(t)
+	other := w.Namespace("other")
+	repo.Commit(map[string]string{"other/cm.yaml": configMap(other, "app", "1"), "release/rest.yaml": configMap(w.NS, "second", "1"), "release2/rest.yaml": configMap(other, "second", "1")})
+	one := func(ns, name, scope, path string) string {
+		return fmt.Sprintf(`apiVersion: clusterconfig.azure.com/v1alpha1
+kind: FluxConfig
+metadata: {name: %s, namespace: %s}
+spec:
+  scope: %s
+  gitRepository: {url: %s, ref: {branch: main}, syncInterval: 1s}
+  kustomizations: [{name: all, path: %s, prune: true}]
+`, name, ns, scope, repo.URL, path)
+	}
+	w.Start("--watch-namespace", other, "--config", "multiTenancy.enforce=true")
+	for _, order := range []string{"first, second", "second, first", "both"} {
+		for ns, path := range map[string][2]string{w.NS: {"./apps", "./release"}, other: {"./other", "./release2"}} {
+			scope := "namespace"
+			if ns == other {
+				scope = "cluster"
+			}
+			w.Apply(one(ns, "first", scope, path[0]))
+			w.Apply(one(ns, "second", scope, path[1]))
+		}
+		for _, ns := range []string{w.NS, other} {
+			w.Ready(scenario.Key("FluxConfig", ns, "first"), "Compliant")
+			w.Ready(scenario.Key("FluxConfig", ns, "second"), "Compliant")
+			if order == "both" {
+				w.Delete(scenario.Key("FluxConfig", ns, "first"))
+				w.Delete(scenario.Key("FluxConfig", ns, "second"))
+			} else {
+				goes, stays, _ := strings.Cut(order, ", ")
+				w.Delete(scenario.Key("FluxConfig", ns, goes))
+				w.Gone(scenario.Key("FluxConfig", ns, goes))
+				works(t, w, ns, stays)
+				w.Delete(scenario.Key("FluxConfig", ns, stays))
+			}
+		}
+		for _, ns := range []string{w.NS, other} {
+			leavesNothing(w, ns, "first", "second")
+		}
+	}
+}
+
+// works holds that a configuration still puts back what somebody takes away.
+func works(t *testing.T, w *scenario.World, ns, name string) {
+	t.Helper()
+	made := scenario.Key("ConfigMap", ns, map[string]string{"first": "app", "second": "second"}[name])
+	w.Delete(made)
+	w.There(made)
+	w.Ready(scenario.Key("FluxConfig", ns, name), "Compliant")
+}
+
+// leavesNothing waits until all that configurations stood for in a namespace is gone.
+func leavesNothing(w *scenario.World, ns string, names ...string) {
+	for _, name := range names {
+		w.Gone(scenario.Key("FluxConfig", ns, name))
+		w.Gone(scenario.Key("GitRepository", ns, name))
+		w.Gone(scenario.Key("Kustomization", ns, name+"-all"))
+	}
+	w.Gone(scenario.Key("ConfigMap", ns, "app"))
+	w.Gone(scenario.Key("ConfigMap", ns, "second"))
+	for _, kind := range []string{"ServiceAccount", "Role"} {
+		w.Gone(scenario.Key(kind, ns, "flux-applier"))
+	}
+	w.Gone(scenario.Key("RoleBinding", ns, "flux-applier-binding"))
+	w.Gone(scenario.Key("ClusterRoleBinding", "", "flux-applier-binding-"+ns))
+}

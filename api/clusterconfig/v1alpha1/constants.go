@@ -25,6 +25,10 @@ const ManagedSourceAnnotation = "clusterconfig.azure.com/use-managed-source"
 // kustomizations applied where it is when the FluxConfig is deleted.
 const ForceDeleteAnnotation = "plumb-gitops.github.io/force-delete"
 
+// MixedScopesAnnotation on a FluxConfig, with the value "true", puts it into effect
+// beside one of another scope in its namespace: both then have the rights of both.
+const MixedScopesAnnotation = "plumb-gitops.github.io/allow-mixed-scopes"
+
 // GenerationAnnotation on what a FluxConfig stands for names the generation of
 // the FluxConfig that it was last made from.
 const GenerationAnnotation = "plumb-gitops.github.io/configuration-generation"
