@@ -30,6 +30,8 @@ type runFlags struct {
 	healthAddr  string
 	artifacts   string // address of the artifact server
 	advertised  string // its address for clients
+	shards      int
+	only        string // a label selector
 	pprofAddr   string
 }
 
@@ -48,6 +50,7 @@ func newRun(g *global) *cobra.Command {
 	}
 	f.add(cmd, nil)
 	f.addRunOnly(cmd.Flags())
+	f.addShards(cmd.Flags())
 	cmd.Flags().BoolVar(&f.leaderElect, "leader-elect", true, "take the lease first, so that one engine works on a cluster at a time")
 	cmd.Flags().StringVar(&f.metricsAddr, "metrics-addr", ":8080", "address of /metrics; port 0 takes a free one, \"\" serves none")
 	cmd.Flags().StringVar(&f.healthAddr, "health-addr", ":9440", "address of /healthz and /readyz; port 0 takes a free one, \"\" serves none")
@@ -61,6 +64,17 @@ func newRun(g *global) *cobra.Command {
 // quiet is how long nothing has to be written until memory is given back.
 const quiet = 20 * time.Second
 
+// restful gives memory back whenever the engine comes to rest.
+func restful(o *engine.Options) *memory.Rest {
+	rest := memory.NewRest(quiet, memory.GiveBack)
+	o.Observe = func(p engine.Progress) {
+		if len(p.Outcome.Actions) > 0 || p.Gone {
+			rest.Disturb()
+		}
+	}
+	return rest
+}
+
 func run(ctx context.Context, g *global, f runFlags) error {
 	options, err := f.prepare(ctx, g)
 	if err != nil {
@@ -68,6 +82,9 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	}
 	log := options.Log
 	options.LeaderElection.Enabled = f.leaderElect
+	if err := f.divide(&options); err != nil {
+		return err
+	}
 	if err := f.alone(ctx, options.Cluster); err != nil {
 		return err
 	}
@@ -80,13 +97,8 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	if f.artifacts != "" {
 		options.Artifacts, options.ArtifactHost = artifact.New(options.Sources.Store), f.advertised
 	}
-	rest := memory.NewRest(quiet, memory.GiveBack)
+	rest := restful(&options)
 	defer rest.Stop()
-	options.Observe = func(p engine.Progress) {
-		if len(p.Outcome.Actions) > 0 || p.Gone {
-			rest.Disturb()
-		}
-	}
 	var ready atomic.Bool
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -75,6 +75,7 @@ type Options struct {
 	// InventoryBytes is how much of an inventory a status may hold; a larger one is
 	// kept in ConfigMaps. 0 stands for the constant of that name.
 	InventoryBytes int
+	Shards         *Shards // which objects are worked on; all when nil
 	// DryRun writes nothing: passes end with what they would do.
 	DryRun bool
 	// Observe, when set, is told how each pass ended. It must not block.
@@ -121,6 +122,8 @@ type Engine struct {
 	Options
 
 	client       client.Client
+	direct       client.Reader // reads from the API server; for what others worked on
+	share        *share
 	home         *connection // the cluster with our own objects
 	connections  *connections
 	log          logr.Logger
@@ -181,6 +184,9 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 	}
 	e.otherUnits[releaseInputsUser] = otherUnits{follows: func(owner types.NamespacedName) { e.releases.alarm.wake(owner) }}
 	e.otherUnits[configInputsUser] = otherUnits{follows: func(owner types.NamespacedName) { e.configs.alarm.wake(owner) }}
+	if e.share = newShare(o.Shards); e.share != nil {
+		e.share.wake, e.share.stop = e.wakeObject, e.stopWork
+	}
 	for _, kind := range o.Sources.Kinds {
 		e.sourceAlarms[kind.GVK().Kind] = &alarm{}
 	}

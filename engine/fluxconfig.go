@@ -77,9 +77,9 @@ type configPass struct {
 
 // Reconcile makes one pass over one FluxConfig.
 func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
-	cached := &clusterconfigv1.FluxConfig{}
+	name := objectName{clusterconfigv1.FluxConfigKind, r.NamespacedName}
 	user := live.User{Kind: configInputsUser, NamespacedName: r.NamespacedName}
-	err := e.client.Get(ctx, r.NamespacedName, cached)
+	found, done, err := e.enter(ctx, name, func() client.Object { return &clusterconfigv1.FluxConfig{} })
 	if apierrors.IsNotFound(err) {
 		e.configs.forget(r.NamespacedName)
 		if err := e.wakeBeside(ctx, r.Namespace); err != nil {
@@ -90,6 +90,11 @@ func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconc
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	cached, _ := found.(*clusterconfigv1.FluxConfig)
+	if done == nil {
+		return reconcile.Result{}, e.home.view.Follow(user) // somebody else's
+	}
+	defer done()
 	p := &configPass{name: r.NamespacedName, object: e.configs.latest(cached).DeepCopy(), reader: e.reader(user)}
 	switch {
 	case p.object.DeletionTimestamp != nil:

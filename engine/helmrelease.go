@@ -23,14 +23,20 @@ type helmReleases struct{ *Engine }
 
 // Reconcile begins one pass over one HelmRelease.
 func (e helmReleases) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
-	cached := &helmv2.HelmRelease{}
-	err := e.client.Get(ctx, r.NamespacedName, cached)
+	name := objectName{helmv2.HelmReleaseKind, r.NamespacedName}
+	found, done, err := e.enter(ctx, name, func() client.Object { return &helmv2.HelmRelease{} })
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, e.forgetRelease(r.NamespacedName)
 	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	cached, _ := found.(*helmv2.HelmRelease)
+	if done == nil {
+		e.attendRelease(cached)
+		return reconcile.Result{}, nil
+	}
+	defer done()
 	u := e.releases.getOrAdd(r.NamespacedName)
 	p := &releasePass{unit: u, object: u.latest(cached).DeepCopy(), begun: e.now()}
 	if u.busy(p.object) {
@@ -61,7 +67,8 @@ func (e helmReleases) Reconcile(ctx context.Context, r reconcile.Request) (recon
 	if wait, same := u.unchanged(p, e.now()); same {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
-	e.releases.begin(p, func(ctx context.Context) { e.work(ctx, p) })
+	ended := e.share.hold(name)
+	e.releases.begin(p, func(ctx context.Context) { e.work(ctx, p) }, ended)
 	return reconcile.Result{}, nil
 }
 

@@ -194,6 +194,7 @@ func (e *Engine) releaseChart(ctx context.Context, p *releasePass) error {
 		text := fmt.Errorf("source '%s' not found", p.source)
 		if e.snapshots.known(p.source) {
 			text = fmt.Errorf("source '%s' has no artifact yet", p.source)
+			e.lacking(p.source)
 		}
 		return &Failure{Reason: helmv2.ArtifactFailedReason, Next: Wait, On: []string{p.source.String()}, Err: text}
 	}

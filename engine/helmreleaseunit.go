@@ -105,9 +105,16 @@ func (s *releaseUnits) all() []*releaseUnit {
 	return out
 }
 
+// drop forgets what is remembered of a release.
+func (s *releaseUnits) drop(name types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.set, name)
+}
+
 // begin runs a pass beside the workers, and wakes the release at its end if
-// something came in meanwhile.
-func (s *releaseUnits) begin(p *releasePass, run func(context.Context)) {
+// something came in meanwhile. ended is called last.
+func (s *releaseUnits) begin(p *releasePass, run func(context.Context), ended func()) {
 	ctx, stop := context.WithCancel(s.ctx)
 	u := p.unit
 	u.mu.Lock()
@@ -115,6 +122,7 @@ func (s *releaseUnits) begin(p *releasePass, run func(context.Context)) {
 	u.dirty, u.meanwhile = false, map[kube.Key]*live.Record{} // what changes from now on shows
 	u.mu.Unlock()
 	s.under.Go(func() {
+		defer ended()
 		defer stop()
 		run(ctx)
 		u.mu.Lock()
@@ -140,6 +148,15 @@ func (u *releaseUnit) busy(now *helmv2.HelmRelease) bool {
 		u.stop()
 	}
 	return true
+}
+
+// end ends the action under way, which notes how far it came.
+func (u *releaseUnit) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.working {
+		u.stop()
+	}
 }
 
 // latest is the newest of what a cache says and what we wrote ourselves.

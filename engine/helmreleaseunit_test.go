@@ -48,7 +48,7 @@ func TestReleaseSeesWhatHappensDuringItsPass(t *testing.T) {
 					}
 				}
 				u.learn(map[kube.Key]apply.Written{key: {Owned: written.Owned}})
-			})
+			}, func() {})
 			units.under.Wait()
 			if u.dirty != c.again {
 				t.Errorf("looked at again: %t, want %t", u.dirty, c.again)

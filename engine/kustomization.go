@@ -23,14 +23,20 @@ type kustomizations struct{ *Engine }
 
 // Reconcile runs one pass for one unit.
 func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
-	cached := &kustomizev1.Kustomization{}
-	err := e.client.Get(ctx, r.NamespacedName, cached)
+	name := objectName{kustomizev1.KustomizationKind, r.NamespacedName}
+	found, done, err := e.enter(ctx, name, func() client.Object { return &kustomizev1.Kustomization{} })
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, e.forget(ctx, r)
 	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	cached, _ := found.(*kustomizev1.Kustomization)
+	if done == nil {
+		e.attendUnit(cached)
+		return reconcile.Result{}, nil
+	}
+	defer done()
 	u := e.units.getOrAdd(r.NamespacedName)
 	p := &pass{unit: u, object: u.latest(cached).DeepCopy(), begun: e.now()}
 	switch {

@@ -52,6 +52,7 @@ func Run(ctx context.Context, o Options, started func()) error {
 		return err
 	}
 	e := newEngine(ctx, o, mgr.GetClient())
+	e.direct = mgr.GetAPIReader()
 	if err := mgr.Add(manager.RunnableFunc(e.events.Start)); err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func Run(ctx context.Context, o Options, started func()) error {
 			}
 		}()
 	}
-	return mgr.Start(ctx)
+	return e.together(ctx, mgr.Start)
 }
 
 // kinds are those that the engine works on.
@@ -104,10 +105,10 @@ func kinds(o Options) []schema.GroupVersionKind {
 // controllers are one for each kind that is worked on.
 func (e *Engine) controllers() (out []control) {
 	if !e.Off.Kustomizations {
-		out = append(out, control{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, touched, nil})
+		out = append(out, control{&kustomizev1.Kustomization{}, kustomizations{e}, &e.unitAlarm, e.Concurrent, e.news(kustomizev1.KustomizationKind), nil})
 	}
 	if !e.Off.HelmReleases {
-		out = append(out, control{&helmv2.HelmRelease{}, helmReleases{e}, &e.releases.alarm, e.Concurrent, touched, nil})
+		out = append(out, control{&helmv2.HelmRelease{}, helmReleases{e}, &e.releases.alarm, e.Concurrent, e.news(helmv2.HelmReleaseKind), nil})
 	}
 	if !e.Off.FluxConfigs {
 		// One at a time: what two configurations share is then never looked at while
@@ -120,7 +121,7 @@ func (e *Engine) controllers() (out []control) {
 	external := sourcev1.ExternalArtifactKind
 	out = append(out, control{&sourcev1.ExternalArtifact{}, externalArtifacts{e}, e.sourceAlarms[external], fetchers, predicate.Funcs{}, nil})
 	for _, kind := range e.Sources.Kinds {
-		out = append(out, control{kind.New(), sources{e, kind}, e.sourceAlarms[kind.GVK().Kind], fetchers, touched, nil})
+		out = append(out, control{kind.New(), sources{e, kind}, e.sourceAlarms[kind.GVK().Kind], fetchers, e.news(kind.GVK().Kind), nil})
 	}
 	return out
 }

@@ -28,8 +28,7 @@ type sources struct {
 // Reconcile looks at one source and puts what it finds into use.
 func (e sources) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	name := sourceName{Kind: e.kind.GVK().Kind, NamespacedName: r.NamespacedName}
-	cached := e.kind.New()
-	err := e.client.Get(ctx, r.NamespacedName, cached)
+	cached, done, err := e.enter(ctx, objectName(name), func() client.Object { return e.kind.New() })
 	switch {
 	case apierrors.IsNotFound(err):
 		return reconcile.Result{}, e.forgetSource(ctx, name)
@@ -37,6 +36,10 @@ func (e sources) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 		return reconcile.Result{}, err
 	}
 	obj, _ := cached.DeepCopyObject().(fetch.Object)
+	if done == nil {
+		return e.attendSource(ctx, name, obj)
+	}
+	defer done()
 	if obj.GetDeletionTimestamp() != nil {
 		return reconcile.Result{}, e.release(ctx, obj)
 	}

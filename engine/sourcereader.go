@@ -82,7 +82,10 @@ func (r *sourceReader) Source(ctx context.Context, kind, name string) (fetch.Obj
 		if apierrors.IsNotFound(err) {
 			return nil, source.Snapshot{}, &fetch.Error{Reason: sourcev1.SourceUnavailableReason, On: used.String(), Err: fmt.Errorf("source '%s' not found", used)}
 		}
-		snapshot, _ := r.engine.snapshots.get(used)
+		snapshot, ok := r.engine.snapshots.get(used)
+		if !ok {
+			r.engine.lacking(used)
+		}
 		return obj, snapshot, err
 	}
 	return nil, source.Snapshot{}, &source.InvalidError{Err: fmt.Errorf("%s is no kind of source", kind)}

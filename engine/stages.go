@@ -96,8 +96,7 @@ func (e *Engine) ready(name types.NamespacedName) bool {
 	if k.Spec.Suspend {
 		return true // it stays at its revision
 	}
-	snapshot, ok := e.snapshots.get(sourceOf(k))
-	return ok && k.Status.LastAppliedRevision == snapshot.Revision
+	return e.atRevision(k)
 }
 
 func (e *Engine) snapshot(p *pass) (source.Snapshot, error) {
@@ -108,6 +107,7 @@ func (e *Engine) snapshot(p *pass) (source.Snapshot, error) {
 	text := fmt.Errorf("source '%s' not found", name)
 	if e.snapshots.known(name) {
 		text = fmt.Errorf("source '%s' has no artifact yet", name)
+		e.lacking(name)
 	}
 	return source.Snapshot{}, &Failure{Reason: kustomizev1.ArtifactFailedReason, Next: Wait, On: []string{name.String()}, Err: text}
 }

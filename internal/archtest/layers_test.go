@@ -12,7 +12,7 @@ var layers = [][]string{
 	{"internal/failpoint", "internal/denial", "internal/memory", "internal/retry", "api/meta"},
 	{"api/kustomize/v1", "api/source/v1"},
 	{"api", "api/*"},
-	{"source", "dag", "health", "drift", "settings"},
+	{"source", "dag", "health", "drift", "settings", "shard"},
 	{"fluxconfig", "source/store", "source/transport", "source/cloud", "build/*", "helmrel/values"},
 	{"source/archive", "source/objects", "helmrel", "install"},
 	{"helmrel/charts"},
@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"source/helmrepo"},
 	{"source/*"},
 	{"fetch"},
-	{"live"},
+	{"live", "shard/lease"},
 	{"apply", "prune", "helmrel/storage"},
 	{"helmrel/postrender", "helmrel/render"},
 	{"helmrel/*"},
@@ -43,7 +43,7 @@ var bans = []struct {
 	forbidden []string
 	reason    string
 }{
-	{[]string{"dag", "health", "drift", "fluxconfig", "helmrel", "install", "settings"}, clients, "it decides and touches nothing"},
+	{[]string{"dag", "health", "drift", "fluxconfig", "helmrel", "install", "settings", "shard"}, clients, "it decides and touches nothing"},
 	{[]string{"dag"}, []string{"k8s.io", "sigs.k8s.io"}, "the graph knows no Kubernetes"},
 	{[]string{"build", "helmrel/values"}, clients, "building works in memory, on what it is given"},
 	{[]string{"source", "source/*"}, clients[:3], "a source knows no Kubernetes client"},
@@ -58,6 +58,7 @@ var writers = map[string][]string{
 	"prune":           {"Delete"},
 	"helmrel/storage": {"Create", "Update", "Delete"},
 	"engine":          {"Create", "Delete", "Patch"},
+	"shard/lease":     {"Create", "Delete", "Update"},
 	"cli":             {"Apply", "Create", "Delete", "Patch"},
 	"internal/kube":   {"Apply", "Delete", "Patch"},
 }

@@ -3,6 +3,8 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -97,6 +99,34 @@ func (w *World) Until(key kube.Key, what string, done func(*unstructured.Unstruc
 		w.tb.Fatalf("%s: waiting until %s: %v; it is now:\n%s", key, what, err, describe(last))
 	}
 	return last
+}
+
+// UntilAll watches the objects of a kind in a namespace until they are as wanted.
+func (w *World) UntilAll(kind, namespace, what string, done func([]unstructured.Unstructured) bool) {
+	w.tb.Helper()
+	ctx, cancel := context.WithTimeout(w.tb.Context(), patience)
+	defer cancel()
+	resource, err := w.Resource(kinds[kind], namespace)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	have := map[string]unstructured.Unstructured{}
+	all := func() bool { return done(slices.Collect(maps.Values(have))) }
+	err = follow(ctx, resource, "", func(objs []unstructured.Unstructured) bool {
+		for _, obj := range objs {
+			have[obj.GetName()] = obj
+		}
+		return all()
+	}, func(e watch.Event, obj *unstructured.Unstructured) bool {
+		have[obj.GetName()] = *obj
+		if e.Type == watch.Deleted {
+			delete(have, obj.GetName())
+		}
+		return all()
+	})
+	if err != nil {
+		w.tb.Fatalf("%s in %s: waiting until %s: %v; they are %v", kind, namespace, what, err, slices.Sorted(maps.Keys(have)))
+	}
 }
 
 // follow lists a selection, then watches it, until one of the two says done.

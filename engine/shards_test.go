@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func named(kind, name string) objectName {
+	return objectName{kind, types.NamespacedName{Namespace: "apps", Name: name}}
+}
+
+// TestShare: a shard that is left lets passes end and none begin; when it comes back,
+// everything of it is read anew.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, web := newShare(&Shards{Count: 1}), named("Kustomization", "web")
+		var woken, stopped []objectName
+		s.wake = func(n objectName) { woken = append(woken, n) }
+		s.stop = func(n objectName) { stopped = append(stopped, n) }
+		if _, _, ours := s.enter(web, nil); ours {
+			t.Fatal("it is ours before any shard is")
+		}
+		s.gained(0)
+		if !slices.Equal(woken, []objectName{web}) {
+			t.Errorf("woken: %v", woken)
+		}
+		done, fresh, ours := s.enter(web, nil)
+		if !fresh || !ours {
+			t.Fatalf("fresh %t, ours %t", fresh, ours)
+		}
+		beside := s.hold(web)
+		left := make(chan struct{})
+		go func() { s.lost(0); close(left) }()
+		synctest.Wait()
+		if _, _, ours := s.enter(web, nil); ours || !slices.Equal(stopped, []objectName{web}) {
+			t.Errorf("ours %t, stopped %v while it is left", ours, stopped)
+		}
+		done()
+		synctest.Wait()
+		select {
+		case <-left:
+			t.Error("it was left while a pass was under way")
+		default:
+		}
+		beside()
+		<-left
+		s.gained(0)
+		if _, fresh, ours = s.enter(web, nil); !fresh || !ours {
+			t.Errorf("fresh %t, ours %t when it has come back", fresh, ours)
+		}
+		if _, fresh, ours = s.enter(web, nil); fresh || !ours {
+			t.Errorf("fresh %t, ours %t the next time", fresh, ours)
+		}
+	})
+}
+
+func TestOurs(t *testing.T) {
+	t.Parallel()
+	only, err := labels.Parse("team=a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := newShare(&Shards{Count: 4})
+	one := all.shardOf(named("FluxConfig", "x"))
+	if one != all.shardOf(named("FluxConfig", "y")) {
+		t.Error("FluxConfigs of one namespace are in two shards")
+	}
+	for name, tc := range map[string]struct {
+		share *share
+		on    map[string]string
+		want  bool
+	}{
+		"no shards at all":          {newShare(nil), nil, true},
+		"labels that fit":           {newShare(&Shards{Only: only}), map[string]string{"team": "a"}, true},
+		"labels that do not":        {newShare(&Shards{Only: only}), map[string]string{"team": "b"}, false},
+		"no shard is held":          {all, nil, false},
+		"labels that fit, no shard": {newShare(&Shards{Count: 2, Only: only}), map[string]string{"team": "a"}, false},
+	} {
+		if got := tc.share.ours(named("Kustomization", "web"), tc.on); got != tc.want {
+			t.Errorf("%s: ours %t, want %t", name, got, tc.want)
+		}
+	}
+}
