@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/cli-utils/pkg/object"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 
@@ -188,14 +189,8 @@ func (o *once) request(ctx context.Context, i item, token string) error {
 		if gvk.Kind != i.Kind {
 			continue
 		}
-		resource, err := o.cluster.Resource(gvk, i.Metadata.Namespace)
-		if err != nil {
-			return err
-		}
-		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token)
-		if _, err := resource.Patch(ctx, i.Metadata.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cliManager}); err != nil {
-			return fmt.Errorf("%s: ask for reconciliation: %w", i.id(), err)
-		}
+		key := kube.Key{ObjMetadata: object.ObjMetadata{Namespace: i.Metadata.Namespace, Name: i.Metadata.Name, GroupKind: gvk.GroupKind()}, Version: gvk.Version}
+		return ask(ctx, o.cluster, key, map[string]string{meta.ReconcileRequestAnnotation: token})
 	}
 	return nil
 }

@@ -20,7 +20,6 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/plumb-gitops/plumb/api/meta"
-	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 )
 
 // listingFlags are the flags that tell how objects are printed.
@@ -184,18 +183,16 @@ func rowOf(obj *unstructured.Unstructured) row {
 	if s.Spec.Suspend {
 		r.suspended = "True"
 	}
-	r.ready, r.message = readiness(obj.GetKind(), s)
+	r.ready, r.message = readiness(s)
 	return r
 }
 
 // readiness is the Ready condition, and its message on one line.
-func readiness(kind string, s shownObject) (ready, message string) {
+func readiness(s shownObject) (ready, message string) {
 	c := apimeta.FindStatusCondition(s.Status.Conditions, meta.ReadyCondition)
 	switch {
 	case c != nil:
 		return string(c.Status), strings.ReplaceAll(strings.TrimSpace(c.Message), "\n", "; ")
-	case kind == sourcev1.HelmRepositoryKind && sourcev1.HelmRepositorySpec{Type: s.Spec.Type, URL: s.Spec.URL}.IsOCI():
-		return "-", "of type oci: what is in it is fetched chart by chart"
 	case s.Spec.Suspend:
 		return "Unknown", "suspended before it was looked at"
 	default:
@@ -239,7 +236,6 @@ func (r reference) within(namespace string) string {
 
 // origin is what an object is made from, in the words of the kinds of ours.
 type origin struct {
-	Type      string     `json:"type"`      // of a HelmRepository
 	URL       string     `json:"url"`       // of a GitRepository, an OCIRepository, a HelmRepository
 	Endpoint  string     `json:"endpoint"`  // of a Bucket
 	SourceRef *reference `json:"sourceRef"` // of a Kustomization, a HelmChart, an ExternalArtifact

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
@@ -19,6 +22,7 @@ import (
 
 type reconcileFlags struct {
 	engineFlags
+	requestFlags
 	once    bool
 	dryRun  bool
 	files   []string
@@ -29,16 +33,26 @@ type reconcileFlags struct {
 func newReconcile(g *global) *cobra.Command {
 	var f reconcileFlags
 	cmd := &cobra.Command{
-		Use:   "reconcile --once",
-		Short: "Bring the cluster to what its sources say, once, and tell how it went",
-		Long: `Installs the definitions that are missing, applies the given objects, works on
-every source and Kustomization in the cluster until each has come to an end, and
-prints what was done. Where a running Plumb holds the cluster's lease, the work
-is handed to it and only watched.
+		Use:   "reconcile KIND/NAME... | --once",
+		Short: "Have objects looked at now, or bring the whole cluster to what its sources say once",
+		Long: `With KIND/NAME, a running Plumb is asked to look at these objects now, and the command waits
+until it has: use it where Plumb runs in the cluster. With --with-source their sources come
+first.
+
+With --once, no Plumb needs to run: use it in CI and for a first try. The command installs
+the definitions that are missing, applies the given objects, works on every source and
+Kustomization in the cluster until each has come to an end, and prints what was done. Where
+a running Plumb holds the cluster's lease, the work is handed to it and only watched.
 
 Exit codes: 0 all ready, 1 something failed, 2 bad usage, 3 timed out,
 130 interrupted.`,
-		Example: `  # what the cluster already holds
+		Example: `  # one object, by the Plumb in the cluster
+  plumb reconcile kustomization/apps -n flux-system --with-source
+
+  # release again what failed too often
+  plumb reconcile hr/podinfo -n apps --force --reset
+
+  # everything that the cluster already holds, without one
   plumb reconcile --once
 
   # what would be done
@@ -46,26 +60,53 @@ Exit codes: 0 all ready, 1 something failed, 2 bad usage, 3 timed out,
 
   # from nothing, in CI
   plumb reconcile --once -f clusters/staging/ --timeout 10m -o json`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return reconcile(cmd.Context(), g, f, cmd.InOrStdin())
+		Args: func(cmd *cobra.Command, args []string) error { return f.forms(g, cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.once {
+				return reconcile(cmd.Context(), g, f, cmd.InOrStdin())
+			}
+			return requestObjects(cmd.Context(), g, f, args)
 		},
+		ValidArgsFunction: g.completeObjects("all", "sources"),
 	}
-	f.add(cmd, settings.Values{"log-level": "error"})
-	cmd.Flags().BoolVar(&f.once, "once", false, "stop when everything has come to an end (required: plumb run keeps going)")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "write nothing, and print what would be done")
-	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file or folder with objects to apply first, - for standard input; repeatable")
+	f.engineFlags.add(cmd, settings.Values{"log-level": "error"})
+	f.requestFlags.add(g, cmd)
+	cmd.Flags().BoolVar(&f.once, "once", false, "work on everything, without a running Plumb, and stop when all has come to an end")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "with --once: write nothing, and print what would be done")
+	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "with --once: file or folder with objects to apply first, - for standard input; repeatable")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Minute, "give up after this long")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text or json")
+	outputFlag(cmd, &f.output, textForms...)
 	return cmd
 }
 
-func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) error {
-	if !f.once {
-		return usage(errors.New("give --once for a single run; `plumb run` keeps going"))
+// eitherForm are the flags that both forms of the command have.
+var eitherForm = []string{"once", "timeout", "output", "kubeconfig", "context", "help"}
+
+// forms refuses arguments and flags of the other form of the command.
+func (f *reconcileFlags) forms(g *global, cmd *cobra.Command, args []string) (err error) {
+	switch {
+	case f.once && len(args) > 0:
+		return usage(fmt.Errorf("%s: --once works on everything: leave one of the two out", strings.Join(args, " ")))
+	case !f.once && len(args) == 0:
+		return usage(errors.New("give KIND/NAME to have a running Plumb look at an object now, or --once to work on everything without one; `plumb run` keeps going"))
 	}
-	if f.output != "text" && f.output != "json" {
-		return usage(fmt.Errorf("-o %s: want text or json", f.output))
+	asking := &cobra.Command{} // to know which flags they are
+	(&requestFlags{}).add(g, asking)
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		switch ofRequests := asking.Flags().Lookup(flag.Name) != nil; {
+		case slices.Contains(eitherForm, flag.Name):
+		case f.once && ofRequests:
+			err = usage(fmt.Errorf("--%s goes with KIND/NAME, not with --once", flag.Name))
+		case !f.once && !ofRequests:
+			err = usage(fmt.Errorf("--%s goes with --once, not with KIND/NAME", flag.Name))
+		}
+	})
+	return err
+}
+
+func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) error {
+	if err := checkOutput(f.output, textForms); err != nil {
+		return err
 	}
 	if f.dryRun && len(f.files) > 0 {
 		return usage(errors.New("--dry-run writes nothing, and so can't apply what -f names: see plumb diff"))
@@ -121,11 +162,7 @@ func ended(ctx, limited context.Context, err error) error {
 
 // print writes the summary and turns its result into the exit code.
 func (s summary) print(w io.Writer, output string) error {
-	write := s.writeTree
-	if output == "json" {
-		write = s.writeJSON
-	}
-	if err := write(w); err != nil {
+	if err := printValue(w, output, s, s.writeTree); err != nil {
 		return err
 	}
 	switch s.Result {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -75,12 +74,6 @@ func changesOf(actions []engine.Action) []change {
 	}
 	slices.SortFunc(out, func(a, b change) int { return strings.Compare(a.ID, b.ID) })
 	return out
-}
-
-func (s summary) writeJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(s)
 }
 
 // writeTree prints sources with the Kustomizations that build from them.

@@ -183,7 +183,7 @@ func TestSummaryAsJSON(t *testing.T) {
 }
 `
 	var b strings.Builder
-	if err := summarise(tr, resultFailed).writeJSON(&b); err != nil {
+	if err := printValue(&b, "json", summarise(tr, resultFailed), nil); err != nil {
 		t.Fatal(err)
 	}
 	if b.String() != want {
