@@ -101,7 +101,7 @@ func where(namespace string) string {
 
 // watchObjects prints each change until Ctrl-C, which is how it ends.
 func watchObjects(ctx context.Context, l *lookup, f getFlags, requests []request, printed []unstructured.Unstructured, p *listing) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	news := newlySeen(printed)
 	var all sync.WaitGroup
@@ -111,7 +111,7 @@ func watchObjects(ctx context.Context, l *lookup, f getFlags, requests []request
 			return err
 		}
 		all.Go(func() {
-			follow(ctx, resource, metav1.ListOptions{LabelSelector: f.labels}, func(obj *unstructured.Unstructured, gone bool) {
+			follow(running, resource, metav1.ListOptions{LabelSelector: f.labels}, func(obj *unstructured.Unstructured, gone bool) {
 				if !r.wants(obj.GetName()) || !gone && !news.isNew(obj) {
 					return
 				}
@@ -122,10 +122,15 @@ func watchObjects(ctx context.Context, l *lookup, f getFlags, requests []request
 		})
 	}
 	all.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+	return endOfWatch(ctx, running)
+}
+
+// endOfWatch is nil after Ctrl-C, and else why the watch ended.
+func endOfWatch(ctx, running context.Context) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // Ctrl-C is how a watch ends
 	}
-	return nil
+	return context.Cause(running)
 }
 
 // wants tells whether a request is about an object of its kind.

@@ -52,10 +52,13 @@ type listing struct {
 
 	mu    sync.Mutex
 	table printers.ResourcePrinter
-	lines interface { // remembers widths from one change to the next
-		io.Writer
-		Flush() error
-	}
+	lines flusher // remembers widths from one change to the next
+}
+
+// flusher is a writer that holds back until it is told.
+type flusher interface {
+	io.Writer
+	Flush() error
 }
 
 func newListing(out io.Writer, f listingFlags, namespaces, kinds bool) *listing {

@@ -19,9 +19,10 @@ func newWhy(g *global) *cobra.Command {
 		Short: "Say why objects are not ready",
 		Long: `Prints the way from the source to the object: source, dependencies, build, apply, health.
 The first step that is not done is what the rest waits for; behind it is why, down to
-the event of a pod. The object is a Kustomization, a source, or anything that a
-Kustomization applied.`,
+the event of a pod. The object is a FluxConfig, a Kustomization, a HelmRelease, a source, or
+anything that a Kustomization or a HelmRelease applied.`,
 		Example: `  plumb why kustomization/apps -n flux-system
+  plumb why fluxconfig/cluster-config -n cluster-config
   plumb why deployment/web -n shop
   plumb why gitrepository/fleet -n flux-system -o json`,
 		Args: objectArgs,
@@ -119,8 +120,12 @@ func printChain(out io.Writer, c explain.Chain) error {
 	} else {
 		fmt.Fprintf(out, "%s is not ready: %s\n", c.Object, c.Blocker)
 	}
+	width := 0
 	for _, s := range c.Steps {
-		fmt.Fprintf(out, "  %s %-10s %s", marks[s.State], s.Stage, s.Object)
+		width = max(width, len(s.Stage))
+	}
+	for _, s := range c.Steps {
+		fmt.Fprintf(out, "  %s %-*s %s", marks[s.State], width, s.Stage, s.Object)
 		if s.Message != "" {
 			fmt.Fprintf(out, ": %s", s.Message)
 		}

@@ -31,10 +31,10 @@ type Reader interface {
 	List(ctx context.Context, gvk schema.GroupVersionKind, namespace, selector string) ([]unstructured.Unstructured, error)
 }
 
-// PodKind and eventKind are what is read beside the kinds of ours.
+// PodKind and EventKind are what is read beside the kinds of ours.
 var (
 	PodKind   = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
-	eventKind = schema.GroupVersionKind{Version: "v1", Kind: "Event"}
+	EventKind = schema.GroupVersionKind{Version: "v1", Kind: "Event"}
 )
 
 // unitKey names a Kustomization.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -88,6 +89,18 @@ func behind(ctx context.Context, r Reader, obj *unstructured.Unstructured) ([]st
 
 // brokenPod is the first pod that an object selects and that is not ready.
 func brokenPod(ctx context.Context, r Reader, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	pods, err := podsOf(ctx, r, obj)
+	for i := range pods {
+		if health.Of(&pods[i]).Status != health.Current {
+			return &pods[i], nil
+		}
+	}
+	return nil, err
+}
+
+// podsOf are the pods that an object selects, by name; none where it has no selector of
+// that form.
+func podsOf(ctx context.Context, r Reader, obj *unstructured.Unstructured) ([]unstructured.Unstructured, error) {
 	raw, found, err := unstructured.NestedMap(obj.Object, "spec", "selector")
 	if err != nil || !found || raw["matchLabels"] == nil && raw["matchExpressions"] == nil {
 		return nil, nil //nolint:nilerr // what has no selector of this form has no pods of its own
@@ -101,12 +114,7 @@ func brokenPod(ctx context.Context, r Reader, obj *unstructured.Unstructured) (*
 		return nil, fmt.Errorf("pods of %s: %w", kube.KeyOf(obj), err)
 	}
 	slices.SortFunc(pods, func(a, b unstructured.Unstructured) int { return cmp.Compare(a.GetName(), b.GetName()) })
-	for i := range pods {
-		if health.Of(&pods[i]).Status != health.Current {
-			return &pods[i], nil
-		}
-	}
-	return nil, nil
+	return pods, nil
 }
 
 // podTrouble is what keeps a pod from being ready: a container that waits or has
@@ -138,22 +146,22 @@ func joined(reason, message string) string {
 
 // newestWarning is the last warning about an object, "" when there is none.
 func newestWarning(ctx context.Context, r Reader, obj *unstructured.Unstructured) (string, error) {
-	events, err := r.List(ctx, eventKind, obj.GetNamespace(), "")
+	events, err := r.List(ctx, EventKind, obj.GetNamespace(), "")
 	if err != nil {
 		return "", fmt.Errorf("events of %s: %w", kube.KeyOf(obj), err)
 	}
-	newest, text := "", ""
+	var newest Event
 	for i := range events {
-		e := events[i].Object
-		uid, _, _ := unstructured.NestedString(e, "involvedObject", "uid")
-		when := fmt.Sprint(cmp.Or[any](e["lastTimestamp"], e["eventTime"], ""))
-		if uid != string(obj.GetUID()) || e["type"] != "Warning" || when < newest {
-			continue
+		uid, _, _ := unstructured.NestedString(events[i].Object, "involvedObject", "uid")
+		e, err := EventOf(&events[i])
+		if err == nil && uid == string(obj.GetUID()) && e.Type == corev1.EventTypeWarning && !e.Last.Before(newest.Last) {
+			newest = e
 		}
-		newest = when
-		text = fmt.Sprintf("%s: %v: %v", kube.KeyOf(obj), e["reason"], e["message"])
 	}
-	return text, nil
+	if newest.Reason == "" {
+		return "", nil
+	}
+	return fmt.Sprintf("%s: %s: %s", kube.KeyOf(obj), newest.Reason, newest.Message), nil
 }
 
 // objectSteps is the way of an object that a Kustomization applied.

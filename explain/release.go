@@ -68,13 +68,11 @@ func releaseDependency(ctx context.Context, r Reader, self, key kube.Key, seen m
 	case seen[key]:
 		s.State, s.Message = Blocked, fmt.Sprintf("it depends on %s in turn: take one of the two out of spec.dependsOn", self)
 	default:
-		below := Chain{}
-		if below.Steps, err = releaseSteps(ctx, r, key, seen); err != nil {
+		below, err := releaseSteps(ctx, r, key, seen)
+		if err != nil {
 			return s, err
 		}
-		if below.settle(); !below.Ready {
-			s.State, s.Message, s.Because = Blocked, "it is not ready", []string{below.Blocker}
-		}
+		s = summary(s.Stage, key, below)
 	}
 	return s, nil
 }

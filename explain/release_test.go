@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
@@ -24,14 +25,15 @@ func (o objects) Get(_ context.Context, key kube.Key) (*unstructured.Unstructure
 	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: key.GroupKind.Kind}, key.Name)
 }
 
-func (o objects) List(_ context.Context, gvk schema.GroupVersionKind, namespace, _ string) ([]unstructured.Unstructured, error) {
+func (o objects) List(_ context.Context, gvk schema.GroupVersionKind, namespace, selector string) ([]unstructured.Unstructured, error) {
+	wanted, err := labels.Parse(selector)
 	var out []unstructured.Unstructured
 	for key, obj := range o {
-		if key.GVK() == gvk && key.Namespace == namespace {
+		if err == nil && key.GVK() == gvk && key.Namespace == namespace && wanted.Matches(labels.Set(obj.GetLabels())) {
 			out = append(out, *obj)
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 func having(t *testing.T, texts ...string) objects {
@@ -55,7 +57,7 @@ const (
 	repository = `{apiVersion: source.toolkit.fluxcd.io/v1, kind: HelmRepository, metadata: {name: charts, namespace: apps}, status: {artifact: {}, conditions: [{type: Ready, status: "True"}]}}`
 	brokenRepo = `{apiVersion: source.toolkit.fluxcd.io/v1, kind: HelmRepository, metadata: {name: charts, namespace: apps}, status: {conditions: [{type: Ready, status: "False", message: no such host}]}}`
 	helmChart  = `{apiVersion: source.toolkit.fluxcd.io/v1, kind: HelmChart, metadata: {name: apps-web, namespace: apps}, spec: {chart: web, sourceRef: {kind: HelmRepository, name: charts}}, status: {artifact: {}, conditions: [{type: Ready, status: "True"}]}}`
-	webPod     = `{apiVersion: v1, kind: Pod, metadata: {name: web-1, namespace: apps}, status: {phase: Pending, containerStatuses: [{name: web, state: {waiting: {reason: ImagePullBackOff, message: no such image}}}]}}`
+	webPod     = `{apiVersion: v1, kind: Pod, metadata: {name: web-1, namespace: apps, labels: {app: web}}, status: {phase: Pending, containerStatuses: [{name: web, state: {waiting: {reason: ImagePullBackOff, message: no such image}}}]}}`
 	webObject  = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: apps, generation: 1, labels: {helm.toolkit.fluxcd.io/name: web, helm.toolkit.fluxcd.io/namespace: apps}},
  spec: {replicas: 1, selector: {matchLabels: {app: web}}}, status: {observedGeneration: 1, replicas: 1}}`
 )
@@ -121,7 +123,7 @@ func TestTreeGoesThroughReleases(t *testing.T) {
 	t.Parallel()
 	unit := `{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: apps, namespace: apps},
  status: {conditions: [{type: Ready, status: "True"}], inventory: {entries: [{id: apps_web_helm.toolkit.fluxcd.io_HelmRelease, v: v2}]}}}`
-	root, err := Tree(t.Context(), having(t, unit, release("web", "", `status: "False", message: broken`), webObject), unitKey("apps", "apps"))
+	root, err := Tree(t.Context(), having(t, unit, release("web", "", `status: "False", message: broken`), webObject), unitKey("apps", "apps"), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
@@ -27,7 +28,7 @@ const (
 
 // Step is one stage of the way.
 type Step struct {
-	Stage   string `json:"stage"` // source, dependency, build, apply, health; for a release: source, chart, values, release, test, health
+	Stage   string `json:"stage"` // source, dependency, build, apply, health; for a release: source, chart, values, release, test, health; for a FluxConfig: configuration, source, kustomization, release, compliance
 	Object  string `json:"object"`
 	State   State  `json:"state"`
 	Message string `json:"message,omitempty"`
@@ -48,8 +49,8 @@ type Chain struct {
 // ErrNotFound says that there is no object of that name.
 var ErrNotFound = errors.New("not found")
 
-// Why explains one object: a Kustomization, a HelmRelease, a source, or anything
-// that one of the former applied. The error is ErrNotFound when it is not there.
+// Why explains one object: a FluxConfig, a Kustomization, a HelmRelease, a source, or
+// anything that a Kustomization or a HelmRelease applied. The error is ErrNotFound when it is not there.
 func Why(ctx context.Context, r Reader, key kube.Key) (Chain, error) {
 	obj, err := get(ctx, r, key)
 	if err != nil {
@@ -61,7 +62,9 @@ func Why(ctx context.Context, r Reader, key kube.Key) (Chain, error) {
 	c := Chain{Object: key.String()}
 	switch {
 	case key.GroupKind.Group == sourcev1.GroupVersion.Group:
-		c.Steps = []Step{sourceStep(key, obj)}
+		c.Steps, err = sourceSteps(ctx, r, key, obj)
+	case key.GroupKind.Group == clusterconfigv1.GroupVersion.Group:
+		c.Steps, err = configSteps(ctx, r, key, obj)
 	case key.GroupKind == unitKey("", "").GroupKind:
 		c.Steps, err = unitSteps(ctx, r, key, map[kube.Key]bool{})
 	case key.GroupKind == releaseKey("", "").GroupKind:
@@ -88,6 +91,29 @@ func (c *Chain) settle() {
 			}
 		}
 	}
+}
+
+// sourceSteps is the way of a source: what it is made from, such as the repository of
+// a chart, and itself.
+func sourceSteps(ctx context.Context, r Reader, key kube.Key, obj *unstructured.Unstructured) ([]Step, error) {
+	origins, err := Origins(ctx, r, obj)
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	for _, from := range origins {
+		below, err := get(ctx, r, from)
+		switch {
+		case err != nil:
+			return nil, err
+		case from.GroupKind.Group != sourcev1.GroupVersion.Group: // it was made by another controller, from what that knows
+		case below == nil:
+			steps = append(steps, Step{Stage: "source", Object: from.String(), State: Blocked, Message: "there is no such source: create it, or mend spec.sourceRef"})
+		default:
+			steps = append(steps, sourceStep(from, below))
+		}
+	}
+	return append(steps, sourceStep(key, obj)), nil
 }
 
 // sourceStep judges a source by its own conditions.
@@ -157,13 +183,11 @@ func dependencySteps(ctx context.Context, r Reader, k *kustomizev1.Kustomization
 		case seen[key]:
 			s.State, s.Message = Blocked, "it depends on "+kustomizev1.KustomizationKind+"/"+k.Namespace+"/"+k.Name+" in turn: take one of the two out of spec.dependsOn"
 		default:
-			below := Chain{}
-			if below.Steps, err = unitSteps(ctx, r, key, seen); err != nil {
+			below, err := unitSteps(ctx, r, key, seen)
+			if err != nil {
 				return nil, err
 			}
-			if below.settle(); !below.Ready {
-				s.State, s.Message, s.Because = Blocked, "it is not ready", []string{below.Blocker}
-			}
+			s = summary(s.Stage, key, below)
 		}
 		steps = append(steps, s)
 	}
