@@ -90,7 +90,7 @@ func TestStrategies(t *testing.T) {
 // and the error says what helps.
 func TestSameNameTwice(t *testing.T) {
 	t.Parallel()
-	twin := []*release.Hook{{Name: "web", Kind: "ConfigMap", Manifest: "{apiVersion: v1, kind: ConfigMap, metadata: {name: web, annotations: {helm.sh/hook: test}}}"}}
+	twin := []*release.Hook{{Name: "web", Kind: "ConfigMap", Manifest: "{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: apps, annotations: {helm.sh/hook: test}}}"}}
 	for strategy, want := range map[string]string{
 		"": "remove one; or set spec.postRenderStrategy to separate", helmv2.PostRenderSeparate: "", helmv2.PostRenderNoHooks: "",
 	} {

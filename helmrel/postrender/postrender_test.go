@@ -19,9 +19,14 @@ spec: {replicas: 1, template: {spec: {containers: [{name: web, image: "web:1"}]}
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: web}
+metadata: {name: web, namespace: apps, labels: {tier: back}, annotations: {note: x}}
 data: {a: "${not_ours}"}
 `
+
+// target is a patch of what a target selects, and of nothing else.
+func target(selects string) string {
+	return `postRenderers: [{kustomize: {patches: [{target: {` + selects + `}, patch: "- {op: add, path: /patched, value: yes}"}]}}]`
+}
 
 func TestPostRender(t *testing.T) {
 	t.Parallel()
@@ -29,11 +34,17 @@ func TestPostRender(t *testing.T) {
 		spec string
 		want []string
 	}{
-		"images":            {`postRenderers: [{kustomize: {images: [{name: web, newName: example.com/web, newTag: "2"}]}}]`, []string{"image: example.com/web:2", "a: ${not_ours}"}},
-		"a patch":           {`postRenderers: [{kustomize: {patches: [{target: {kind: Deployment}, patch: "- op: replace\n  path: /spec/replicas\n  value: 5"}]}}]`, []string{"replicas: 5"}},
-		"older patches":     {`postRenderers: [{kustomize: {patchesStrategicMerge: [{apiVersion: v1, kind: ConfigMap, metadata: {name: web}, data: {b: "2"}}], patchesJson6902: [{target: {kind: Deployment, name: web}, patch: [{op: replace, path: /spec/replicas, value: 7}]}]}}]`, []string{`b: "2"`, "replicas: 7"}},
-		"one after another": {`postRenderers: [{kustomize: {images: [{name: web, newTag: "2"}]}}, {kustomize: {images: [{name: web, newTag: "3"}]}}]`, []string{"image: web:3"}},
-		"common metadata":   {`commonMetadata: {labels: {team: a}, annotations: {contact: b}}`, []string{"team: a", "contact: b"}},
+		"an image's digest":             {`postRenderers: [{kustomize: {images: [{name: web, digest: "sha256:abc"}]}}]`, []string{"image: web@sha256:abc"}},
+		"a patch by group and version":  {target(`group: apps, version: v1`), []string{"patched: Deployment"}},
+		"a patch by kind":               {target(`kind: ConfigMap`), []string{"patched: ConfigMap"}},
+		"a patch by name and namespace": {target(`name: web, namespace: apps`), []string{"patched: ConfigMap"}},
+		"a patch by labels":             {target(`labelSelector: tier=back`), []string{"patched: ConfigMap"}},
+		"a patch by annotations":        {target(`annotationSelector: note=x`), []string{"patched: ConfigMap"}},
+		"images":                        {`postRenderers: [{kustomize: {images: [{name: web, newName: example.com/web, newTag: "2"}]}}]`, []string{"image: example.com/web:2", "a: ${not_ours}"}},
+		"a patch":                       {`postRenderers: [{kustomize: {patches: [{target: {kind: Deployment}, patch: "- op: replace\n  path: /spec/replicas\n  value: 5"}]}}]`, []string{"replicas: 5"}},
+		"older patches":                 {`postRenderers: [{kustomize: {patchesStrategicMerge: [{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: apps}, data: {b: "2"}}], patchesJson6902: [{target: {kind: Deployment, name: web}, patch: [{op: replace, path: /spec/replicas, value: 7}]}]}}]`, []string{`b: "2"`, "replicas: 7"}},
+		"one after another":             {`postRenderers: [{kustomize: {images: [{name: web, newTag: "2"}]}}, {kustomize: {images: [{name: web, newTag: "3"}]}}]`, []string{"image: web:3"}},
+		"common metadata":               {`commonMetadata: {labels: {team: a}, annotations: {contact: b}}`, []string{"team: a", "contact: b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -46,6 +57,10 @@ func TestPostRender(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range c.want {
+				if kind, ok := strings.CutPrefix(want, "patched: "); ok {
+					checkPatched(t, out.String(), kind)
+					continue
+				}
 				if !strings.Contains(out.String(), want) {
 					t.Errorf("no %q in\n%s", want, out)
 				}
@@ -54,6 +69,16 @@ func TestPostRender(t *testing.T) {
 				t.Errorf("objects got lost:\n%s", out)
 			}
 		})
+	}
+}
+
+// checkPatched fails unless the object of one kind, and no other, was patched.
+func checkPatched(t *testing.T, text, kind string) {
+	t.Helper()
+	for part := range strings.SplitSeq(text, "---\n") {
+		if strings.Contains(part, "patched:") != strings.Contains(part, "\nkind: "+kind+"\n") {
+			t.Errorf("%s is to be patched:\n%s", kind, text)
+		}
 	}
 }
 

@@ -1,0 +1,58 @@
+package helmrel
+
+import (
+	"testing"
+	"time"
+
+	"helm.sh/helm/v3/pkg/release"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+)
+
+// TestAttempt: what an upgrade leaves in the status before it is begun and once it is
+// done.
+func TestAttempt(t *testing.T) {
+	t.Parallel()
+	w := start(helmv2.HelmReleaseSpec{}).record(release.StatusDeployed).known(helmv2.ActionInstall, 3, 0).Wish
+	status := helmv2.HelmReleaseStatus{InstallFailures: 3, Failures: 4}
+	w.Generation, w.StorageNamespace = 7, "records"
+	w.Chart.Digest, w.ConfigDigest, w.PostRenderersDigest, w.CommonMetadataDigest = "sha256:c", "sha256:v", "sha256:p", "sha256:m"
+	w.ResetAt, w.ForceAt = "reset", "force"
+	Begin(&status, w, Step{Action: Upgrade})
+	want := helmv2.HelmReleaseStatus{
+		LastAttemptedGeneration: 7, LastAttemptedRevision: w.Chart.Version, LastAttemptedRevisionDigest: "sha256:c", LastAttemptedConfigDigest: "sha256:v",
+		LastAttemptedReleaseAction: helmv2.ActionUpgrade, StorageNamespace: "records", LastHandledResetAt: "reset",
+	}
+	if got := status; got.LastAttemptedGeneration != want.LastAttemptedGeneration || got.LastAttemptedRevision != want.LastAttemptedRevision ||
+		got.LastAttemptedRevisionDigest != want.LastAttemptedRevisionDigest || got.LastAttemptedConfigDigest != want.LastAttemptedConfigDigest ||
+		got.LastAttemptedReleaseAction != want.LastAttemptedReleaseAction || got.StorageNamespace != want.StorageNamespace ||
+		got.LastHandledResetAt != want.LastHandledResetAt || got.Failures+got.InstallFailures+got.UpgradeFailures != 0 {
+		t.Errorf("before: %+v", got)
+	}
+	Conclude(&status, w, Outcome{Step: Step{Action: Upgrade, Target: w.Target}, Duration: 1234567 * time.Microsecond}, noon)
+	if d := status.LastAttemptedReleaseActionDuration; d == nil || *d != (metav1.Duration{Duration: 1235 * time.Millisecond}) {
+		t.Errorf("duration %v", d)
+	}
+	if status.ObservedPostRenderersDigest != "sha256:p" || status.ObservedCommonMetadataDigest != "sha256:m" || status.LastHandledForceAt != "force" {
+		t.Errorf("after: %+v", status)
+	}
+}
+
+// TestTheKindThatWasLackedCame: what failed for want of it is tried again, whatever was
+// tried before.
+func TestTheKindThatWasLackedCame(t *testing.T) {
+	t.Parallel()
+	w := start(helmv2.HelmReleaseSpec{}).known(helmv2.ActionInstall, 1, 0)
+	w.Records, w.Status.History = nil, nil
+	if got := Decide(w.State); got.Action != Stall {
+		t.Errorf("before it came: %+v", got)
+	}
+	w.Wish.Anew = true
+	if got := Decide(w.State); got.Action != Install || got.Retry {
+		t.Errorf("when it has come: %+v", got)
+	}
+	if Begin(&w.Status, w.Wish, Step{Action: Install}); w.Status.InstallFailures != 0 {
+		t.Errorf("%d failures are left", w.Status.InstallFailures)
+	}
+}
