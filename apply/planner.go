@@ -19,7 +19,7 @@ import (
 )
 
 // parallel is how many requests one unit has under way at once.
-const parallel = 8
+const parallel = 16
 
 // View is what planning needs of the live view.
 type View interface {
@@ -33,6 +33,9 @@ type View interface {
 type Applier struct {
 	Cluster *kube.Cluster
 	View    View
+	// Admin is the same cluster for who may look at what has a say in the admission of
+	// objects; nil for Cluster.
+	Admin *kube.Cluster
 	// Exists tells whether there is a unit of that name.
 	Exists func(live.User) bool
 }
@@ -227,15 +230,22 @@ func (p *planning) awaitsNamespace(key kube.Key, err error) bool {
 // try decides each change of a stage that is not deferred. Each goroutine has
 // its own slot, so no lock is needed.
 func (p *planning) try(ctx context.Context, stage []Change) error {
-	errs := make([]error, len(stage))
-	group := errgroup.Group{}
-	group.SetLimit(parallel)
+	var open []int
 	for i := range stage {
 		if stage[i].deferred {
 			continue
 		}
 		var done bool
-		if stage[i], done = p.known(stage[i]); done {
+		if stage[i], done = p.known(stage[i]); !done {
+			open = append(open, i)
+		}
+	}
+	vouched := p.vouch(ctx, stage, open)
+	errs := make([]error, len(stage))
+	group := errgroup.Group{}
+	group.SetLimit(parallel)
+	for _, i := range open {
+		if vouched[i] {
 			continue
 		}
 		group.Go(func() error {

@@ -17,6 +17,7 @@ import (
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/settings"
 	"github.com/plumb-gitops/plumb/source/git"
+	"github.com/plumb-gitops/plumb/source/store"
 )
 
 // engineFlags are what every command takes that runs the engine: settings, and
@@ -111,8 +112,13 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 	if err != nil {
 		return engine.Options{}, err
 	}
+	known, err := store.Open(filepath.Join(dir, "units"), store.Options{})
+	if err != nil {
+		return engine.Options{}, err
+	}
 	return engine.Options{
 		Cluster:        cluster,
+		Known:          known,
 		Sources:        sources,
 		Off:            engine.Parts{Sources: !s.Sources, Kustomizations: !s.Kustomizations, HelmReleases: !s.HelmReleases},
 		Log:            log,

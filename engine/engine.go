@@ -72,6 +72,8 @@ type Options struct {
 	ArtifactHost   string
 	Namespaces     []string // work on objects of these only; all when empty
 	LeaderElection Election
+	// Known keeps over restarts what is known of the objects of units; nil for nothing.
+	Known Known
 	// InventoryBytes is how much of an inventory a status may hold; a larger one is
 	// kept in ConfigMaps. 0 stands for the constant of that name.
 	InventoryBytes int

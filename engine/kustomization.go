@@ -113,6 +113,7 @@ func (e *Engine) forget(ctx context.Context, r reconcile.Request) (err error) {
 	if u, ok := e.units.get(name); ok {
 		err = e.forgetInventory(ctx, u)
 	}
+	err = errors.Join(err, e.forgetKnown(name))
 	e.units.remove(name)
 	e.graph.Delete(name)
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: name, Gone: true})

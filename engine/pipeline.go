@@ -102,6 +102,7 @@ func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
 
 	// health: are the objects as their specs say? If not yet, come back.
 	p.unit.settled(p.target.view, e.verifyAt())
+	e.remember(p)
 	return e.healthy(ctx, p)
 }
 

@@ -127,6 +127,7 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 		err = fail(kustomizev1.BuildFailedReason, Retry, err)
 	}
 	p.set = set
+	e.recall(p)
 	p.unit.begin(p, set)
 	if err == nil {
 		p.unit.attempts(attempt{digestOf(set.Objects), p.begun})

@@ -145,7 +145,7 @@ func (e *Engine) targetOn(c *connection, user string) (target, error) {
 	return target{
 		connection: c,
 		account:    user,
-		applier:    &apply.Applier{Cluster: cluster, View: c.view, Exists: e.known},
+		applier:    &apply.Applier{Cluster: cluster, View: c.view, Exists: e.known, Admin: c.cluster},
 		pruner:     &prune.Pruner{Cluster: cluster, View: c.view, OwnNamespace: e.OwnNamespace},
 	}, nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ type unit struct {
 	dirty  bool                       // something of ours changed on the cluster since
 	keys   []kube.Key                 // what the last build wants
 	known  map[kube.Key]apply.Written // what we know of each object
+	kept   bool                       // known is on disk as it is
 	going  []kube.Key                 // deleted, but kept by something
 	sees   bool                       // its account may see what the last build waits for
 
@@ -117,7 +119,7 @@ func (u *unit) begin(p *pass, set build.Result) {
 	defer u.mu.Unlock()
 	next := inputsOf(p)
 	if u.inputs.uid != next.uid || u.inputs.requested != next.requested || u.inputs.connection != next.connection {
-		u.known = nil // asked to look at everything
+		u.known, u.kept = nil, false // asked to look at everything
 	}
 	u.inputs, u.reads, u.failed = next, set.Reads, nil
 	u.whole, u.dirty = false, false
@@ -177,6 +179,7 @@ func (u *unit) learn(written map[kube.Key]apply.Written, keys []kube.Key) {
 			next[key] = w
 		}
 	}
+	u.kept = u.kept && maps.Equal(u.known, next)
 	u.known, u.keys = next, keys
 }
 

@@ -215,10 +215,21 @@ func (v *View) Kinds() int {
 
 // put implements sink.
 func (k *kind) put(obj *unstructured.Unstructured) {
-	k.set(k.view.reduce(k.owner, obj))
+	if !k.has(obj) {
+		k.set(k.view.reduce(k.owner, obj))
+	}
 	k.view.mu.Lock()
 	defer k.view.mu.Unlock()
 	k.sawLocked(obj.GetResourceVersion())
+}
+
+// has tells whether the record of this very state of an object is there: most events
+// are about our own writes, whose answers were observed.
+func (k *kind) has(obj *unstructured.Unstructured) bool {
+	k.view.mu.Lock()
+	defer k.view.mu.Unlock()
+	r, known := k.records[kube.KeyOf(obj)]
+	return known && r.UID == obj.GetUID() && r.ResourceVersion == obj.GetResourceVersion()
 }
 
 func (k *kind) set(r Record) {

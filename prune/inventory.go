@@ -70,10 +70,15 @@ func parse(text string) (id object.ObjMetadata, ok bool) {
 func Store(keys []kube.Key) *kustomizev1.ResourceInventory {
 	entries := make([]kustomizev1.ResourceRef, 0, len(keys))
 	for _, key := range keys {
-		entries = append(entries, kustomizev1.ResourceRef{ID: key.ObjMetadata.String(), Version: key.Version})
+		entries = append(entries, Ref(key))
 	}
 	slices.SortFunc(entries, func(a, b kustomizev1.ResourceRef) int { return cmp.Compare(a.ID, b.ID) })
 	return &kustomizev1.ResourceInventory{Entries: entries}
+}
+
+// Ref is the entry of one object.
+func Ref(key kube.Key) kustomizev1.ResourceRef {
+	return kustomizev1.ResourceRef{ID: key.ObjMetadata.String(), Version: key.Version}
 }
 
 // Union is everything in a or b. Where both know an object, in different
