@@ -33,3 +33,12 @@ func (g *global) confirm(in io.Reader, question string) error {
 		return errDeclined
 	}
 }
+
+// agree asks about several things at once, unless there is nothing to ask, or --yes
+// was given.
+func (g *global) agree(in io.Reader, yes bool, doubts []string) error {
+	if yes || len(doubts) == 0 {
+		return nil
+	}
+	return g.confirm(in, strings.Join(doubts, "; ")+"?")
+}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/plumb-gitops/plumb/fluxconfig/flags"
 )
 
 // tree is the command line as it is, with the commands that cobra adds.
@@ -24,9 +26,30 @@ func tree() *cobra.Command {
 	return root
 }
 
-// documented are the commands that have a page: all of ours.
+// documented are the commands that have a page: all of ours, but for groups within
+// a group.
 func documented() []*cobra.Command {
-	return newRoot(&global{out: io.Discard, err: io.Discard}).Commands()
+	var out []*cobra.Command
+	for _, cmd := range newRoot(&global{out: io.Discard, err: io.Discard}).Commands() {
+		out = append(append(out, cmd), leaves(cmd)...)
+	}
+	return out
+}
+
+// leaves are the commands below one that have none below them.
+func leaves(cmd *cobra.Command) (out []*cobra.Command) {
+	for _, child := range cmd.Commands() {
+		if !child.HasSubCommands() {
+			out = append(out, child)
+		}
+		out = append(out, leaves(child)...)
+	}
+	return out
+}
+
+// pageOf is the name of a command's page.
+func pageOf(cmd *cobra.Command) string {
+	return strings.ReplaceAll(strings.TrimPrefix(cmd.CommandPath(), "plumb "), " ", "-")
 }
 
 func read(t *testing.T, path string) string {
@@ -49,8 +72,9 @@ func TestEveryCommandHasAPageAndEveryPageACommand(t *testing.T) {
 		have = append(have, strings.TrimSuffix(filepath.Base(page), ".md"))
 	}
 	for _, cmd := range documented() {
-		want = append(want, cmd.Name())
+		want = append(want, pageOf(cmd))
 	}
+	slices.Sort(have)
 	slices.Sort(want)
 	if !slices.Equal(have, want) {
 		t.Errorf("docs/commands has pages for %v, the commands are %v", have, want)
@@ -60,13 +84,13 @@ func TestEveryCommandHasAPageAndEveryPageACommand(t *testing.T) {
 func TestPagesHaveTheSameSections(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range documented() {
-		page := read(t, "../docs/commands/"+cmd.Name()+".md")
+		page := read(t, "../docs/commands/"+pageOf(cmd)+".md")
 		if !strings.HasPrefix(page, "# "+cmd.CommandPath()+"\n") {
-			t.Errorf("%s.md: the title is not %q", cmd.Name(), "# "+cmd.CommandPath())
+			t.Errorf("%s.md: the title is not %q", pageOf(cmd), "# "+cmd.CommandPath())
 		}
 		for _, section := range []string{"Flags", "Examples", "Ctrl-C", "Exit codes"} {
 			if !strings.Contains(page, "\n## "+section+"\n") {
-				t.Errorf("%s.md: no section %q", cmd.Name(), section)
+				t.Errorf("%s.md: no section %q", pageOf(cmd), section)
 			}
 		}
 	}
@@ -78,9 +102,9 @@ var flagRow = regexp.MustCompile("(?m)^\\| (?:`-([a-zA-Z])`, )?`--([a-z-]+)` \\|
 func TestPagesListTheFlagsOfTheirCommand(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range documented() {
-		t.Run(cmd.Name(), func(t *testing.T) { // one after the other: commands share their parent's flags
+		t.Run(pageOf(cmd), func(t *testing.T) { // one after the other: commands share their parent's flags
 			page := map[string]string{}
-			for _, row := range flagRow.FindAllStringSubmatch(read(t, "../docs/commands/"+cmd.Name()+".md"), -1) {
+			for _, row := range flagRow.FindAllStringSubmatch(read(t, "../docs/commands/"+pageOf(cmd)+".md"), -1) {
 				if _, twice := page[row[2]]; twice {
 					t.Errorf("--%s is listed twice", row[2])
 				}
@@ -124,7 +148,7 @@ func TestFlagsAnnounceTheirDefaults(t *testing.T) {
 	for _, cmd := range documented() {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if f.Value.String() != f.DefValue {
-				t.Errorf("%s --%s announces %q and has %q", cmd.Name(), f.Name, f.DefValue, f.Value)
+				t.Errorf("%s --%s announces %q and has %q", pageOf(cmd), f.Name, f.DefValue, f.Value)
 			}
 		})
 	}
@@ -137,7 +161,7 @@ func TestSwitchesAnnounceNoValue(t *testing.T) {
 	for _, cmd := range documented() {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if name, _ := pflag.UnquoteUsage(f); f.Value.Type() == "bool" && name != "" {
-				t.Errorf("%s --%s announces a value %q and takes none", cmd.Name(), f.Name, name)
+				t.Errorf("%s --%s announces a value %q and takes none", pageOf(cmd), f.Name, name)
 			}
 		})
 	}
@@ -166,11 +190,11 @@ func TestExamplesParse(t *testing.T) {
 				t.Errorf("%s: %s: %v", e.where, e.line, err)
 				continue
 			}
-			ran[cmd.Name()] = true
+			ran[cmd.CommandPath()] = true
 		}
 	}
 	for _, cmd := range documented() {
-		if !ran[cmd.Name()] {
+		if !ran[cmd.CommandPath()] {
 			t.Errorf("%s: no example found", cmd.CommandPath())
 		}
 	}
@@ -276,7 +300,7 @@ func plumbArgs(line string) [][]string {
 
 // parse finds the command and reads its flags and arguments, and runs nothing.
 func parse(args []string) (*cobra.Command, error) {
-	cmd, rest, err := tree().Find(args)
+	cmd, rest, err := tree().Find(flags.Expand(args))
 	if err != nil {
 		return nil, err
 	}

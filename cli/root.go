@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 
+	"github.com/plumb-gitops/plumb/fluxconfig/flags"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -76,7 +77,7 @@ func Main(args []string, out, errOut io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	root := newRoot(&global{out: out, err: errOut})
-	root.SetArgs(args)
+	root.SetArgs(flags.Expand(args))
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
 	if shown := new(exitError); err != nil && (!errors.As(err, &shown) || shown.err != nil) {
@@ -125,6 +126,7 @@ applies in dependency order, prunes what left, puts back what drifted.`,
 	_ = cmd.RegisterFlagCompletionFunc("context", g.completeContexts) // it fails only for a flag that is not there
 	cmd.AddCommand(newRun(g), newReconcile(g), newInstall(g), newUninstall(g),
 		newGet(g), newTree(g), newWhy(g), newEvents(g), newDrift(g), newSuspend(g), newResume(g), newBuild(g), newDiff(g), newVersion(g))
+	cmd.AddCommand(newConfig(g))
 	return cmd
 }
 

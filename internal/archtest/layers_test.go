@@ -14,7 +14,7 @@ var layers = [][]string{
 	{"api", "api/*"},
 	{"source", "dag", "health", "drift", "settings", "shard"},
 	{"fluxconfig", "source/store", "source/transport", "source/cloud", "build/*", "helmrel/values"},
-	{"source/archive", "source/objects", "helmrel", "install"},
+	{"source/archive", "source/objects", "helmrel", "install", "fluxconfig/*"},
 	{"helmrel/charts"},
 	{"source/git", "source/bucket", "source/blob", "source/oci", "source/artifact", "build", "internal/kube"},
 	{"source/helmrepo"},
@@ -43,7 +43,7 @@ var bans = []struct {
 	forbidden []string
 	reason    string
 }{
-	{[]string{"dag", "health", "drift", "fluxconfig", "helmrel", "install", "settings", "shard"}, clients, "it decides and touches nothing"},
+	{[]string{"dag", "health", "drift", "fluxconfig", "fluxconfig/*", "helmrel", "install", "settings", "shard"}, clients, "it decides and touches nothing"},
 	{[]string{"dag"}, []string{"k8s.io", "sigs.k8s.io"}, "the graph knows no Kubernetes"},
 	{[]string{"build", "helmrel/values"}, clients, "building works in memory, on what it is given"},
 	{[]string{"source", "source/*"}, clients[:3], "a source knows no Kubernetes client"},

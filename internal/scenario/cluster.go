@@ -117,12 +117,21 @@ func Plumb() string {
 // the audit log tells whose requests are whose.
 func (c *Cluster) As(tb testing.TB, user, file string) {
 	tb.Helper()
+	c.AsIn(tb, user, "", file)
+}
+
+// AsIn is As, with a namespace for the context.
+func (c *Cluster) AsIn(tb testing.TB, user, namespace, file string) {
+	tb.Helper()
 	config, err := clientcmd.LoadFromFile(c.Kubeconfig)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	for _, info := range config.AuthInfos {
 		info.Impersonate, info.ImpersonateGroups = user, []string{"system:masters"}
+	}
+	for _, context := range config.Contexts {
+		context.Namespace = namespace
 	}
 	if err := clientcmd.WriteToFile(*config, file); err != nil {
 		tb.Fatal(err)

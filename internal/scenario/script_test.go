@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"charts":    command(2, (*script).charts),
 			"archive":   command(2, (*script).archive),
 			"download":  command(1, (*script).download),
+			"table":     command(2, (*script).table),
 		},
 	})
 }

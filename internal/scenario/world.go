@@ -63,7 +63,7 @@ func New(tb testing.TB) *World {
 	ns := fmt.Sprintf("t%d-%d", os.Getpid(), numbered.Add(1))
 	w := &World{Cluster: c, tb: tb, NS: ns, Git: NewGit(tb, ""), user: "plumb-" + ns, storage: tb.TempDir(), planted: planted{values: map[string]string{}}}
 	w.config = filepath.Join(tb.TempDir(), "kubeconfig")
-	c.As(tb, w.user, w.config)
+	c.AsIn(tb, w.user, ns, w.config)
 	w.install()
 	w.Namespace("")
 	tb.Cleanup(func() {

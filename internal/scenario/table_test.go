@@ -1,0 +1,55 @@
+package scenario_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// table KIND NAMESPACE: what `kubectl get KIND -A` prints of the objects in a
+// namespace; compare with stdout. The columns are those that the server sends.
+func (s *script) table(args []string) {
+	mapping, err := s.Mapping(s.ref(args[0] + "/any").GVK())
+	s.ts.Check(err)
+	address := strings.TrimSuffix(s.Config.Host, "/") + "/apis/" + mapping.Resource.Group + "/" + mapping.Resource.Version + "/namespaces/" + args[1] + "/" + mapping.Resource.Resource
+	request, err := http.NewRequestWithContext(s.TB().Context(), http.MethodGet, address, nil)
+	s.ts.Check(err)
+	request.Header.Set("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+	response, err := s.HTTP.Do(request)
+	s.ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	s.ts.Check(err)
+	t := metav1.Table{}
+	if err := json.Unmarshal(body, &t); err != nil || t.Kind != "Table" {
+		s.ts.Fatalf("%s: no table: %v\n%s", address, err, body)
+	}
+	s.printTable(t)
+}
+
+func (s *script) printTable(t metav1.Table) {
+	w := tabwriter.NewWriter(s.ts.Stdout(), 0, 0, 3, ' ', 0)
+	fmt.Fprint(w, "NAMESPACE")
+	for _, column := range t.ColumnDefinitions {
+		if column.Priority == 0 {
+			fmt.Fprint(w, "\t", strings.ToUpper(column.Name))
+		}
+	}
+	for _, row := range t.Rows {
+		of := metav1.PartialObjectMetadata{}
+		s.ts.Check(json.Unmarshal(row.Object.Raw, &of))
+		fmt.Fprint(w, "\n", of.Namespace)
+		for i, cell := range row.Cells {
+			if t.ColumnDefinitions[i].Priority == 0 {
+				fmt.Fprint(w, "\t", cell)
+			}
+		}
+	}
+	fmt.Fprintln(w)
+	s.ts.Check(w.Flush())
+}
