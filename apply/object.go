@@ -11,17 +11,23 @@ import (
 )
 
 // owned is the object as we send it: with the owner labels of its unit, and in
-// the form in which the server keeps it.
+// the form in which the server keeps it. It shares with obj what it does not change.
 func owned(obj *unstructured.Unstructured, unit live.User) *unstructured.Unstructured {
-	out := obj.DeepCopy()
+	out := &unstructured.Unstructured{Object: maps.Clone(obj.Object)}
+	metadata, _ := out.Object["metadata"].(map[string]any)
+	metadata = maps.Clone(metadata)
+	if metadata == nil {
+		metadata = map[string]any{}
+	}
+	out.Object["metadata"] = metadata
 	labels := out.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}
 	}
 	maps.Copy(labels, unit.Labels())
 	out.SetLabels(labels)
-	unstructured.RemoveNestedField(out.Object, "status")
-	unstructured.RemoveNestedField(out.Object, "metadata", "creationTimestamp")
+	delete(out.Object, "status")
+	delete(metadata, "creationTimestamp")
 	encodeSecret(out)
 	return out
 }
@@ -37,8 +43,12 @@ func encodeSecret(obj *unstructured.Unstructured) {
 	if !found || err != nil {
 		return // what is not a map of strings is for the server to refuse
 	}
-	if obj.Object["data"] == nil {
+	data, isMap := obj.Object["data"].(map[string]any)
+	switch {
+	case obj.Object["data"] == nil:
 		delete(obj.Object, "data") // null
+	case isMap:
+		obj.Object["data"] = maps.Clone(data)
 	}
 	for key, value := range plain {
 		encoded := base64.StdEncoding.EncodeToString([]byte(value))

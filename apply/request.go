@@ -2,9 +2,11 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/retry"
@@ -28,9 +30,17 @@ func (p *planning) send(ctx context.Context, obj *unstructured.Unstructured, how
 	if err != nil {
 		return nil, err
 	}
-	options := metav1.ApplyOptions{FieldManager: p.manager, Force: how.force}
+	body, err := json.Marshal(obj.Object)
+	if err != nil {
+		return nil, err
+	}
+	// The server would parse the body once more, to warn of fields that are in it twice.
+	// It cannot have any, and what the schema does not know is refused in any case.
+	options := metav1.PatchOptions{FieldManager: p.manager, Force: &how.force, FieldValidation: metav1.FieldValidationIgnore}
 	if !how.write {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
-	return retry.Do(ctx, func() (*unstructured.Unstructured, error) { return resource.Apply(ctx, obj.GetName(), obj, options) })
+	return retry.Do(ctx, func() (*unstructured.Unstructured, error) {
+		return resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, options)
+	})
 }

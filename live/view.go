@@ -266,6 +266,15 @@ func (k *kind) remove(obj *unstructured.Unstructured) {
 	k.view.tell(Change{Old: &old})
 }
 
+// trim implements trimmer. The record is in the view by the time that the list is
+// complete, when put finds it there.
+func (k *kind) trim(obj *unstructured.Unstructured) *unstructured.Unstructured {
+	k.set(k.view.reduce(k.owner, obj))
+	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": obj.GetAPIVersion(), "kind": obj.GetKind(), "metadata": map[string]any{
+		"namespace": obj.GetNamespace(), "name": obj.GetName(), "uid": string(obj.GetUID()), "resourceVersion": obj.GetResourceVersion(),
+	}}}
+}
+
 // replace implements sink.
 func (k *kind) replace(objs []*unstructured.Unstructured, resourceVersion string) {
 	listed := make(map[kube.Key]bool, len(objs))

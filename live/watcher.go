@@ -136,7 +136,27 @@ func (w *watcher) refusal() error {
 	return w.err
 }
 
-// The rest makes a cache.ReflectorStore of the watcher.
+// trimmer is a sink that takes the objects of a list one by one, as they come, and
+// leaves of each only what names it: a list of many is never there as a whole.
+type trimmer interface {
+	trim(obj *unstructured.Unstructured) *unstructured.Unstructured
+}
+
+// The rest makes a cache.TransformingStore of the watcher.
+
+// Transformer implements cache.TransformingStore.
+func (w *watcher) Transformer() cache.TransformFunc {
+	t, ok := w.sink.(trimmer)
+	if !ok {
+		return nil
+	}
+	return func(item any) (any, error) {
+		if obj, ok := item.(*unstructured.Unstructured); ok {
+			return t.trim(obj), nil
+		}
+		return item, nil
+	}
+}
 
 // Add implements cache.ReflectorStore.
 func (w *watcher) Add(obj any) error { return w.Update(obj) }

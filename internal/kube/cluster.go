@@ -69,6 +69,7 @@ type Cluster struct {
 type mapping struct {
 	mu     sync.Mutex
 	mapper meta.RESTMapper
+	found  map[schema.GroupVersionKind]*meta.RESTMapping // what the mapper said, which it works out anew each time
 	served served
 }
 
@@ -131,7 +132,7 @@ func (c *Cluster) ResetMapping() error {
 		return err
 	}
 	c.mapping.mu.Lock()
-	c.mapping.mapper = mapper
+	c.mapping.mapper, c.mapping.found = mapper, map[schema.GroupVersionKind]*meta.RESTMapping{}
 	c.mapping.mu.Unlock()
 	c.mapping.served.mu.Lock()
 	defer c.mapping.served.mu.Unlock()
@@ -142,7 +143,22 @@ func (c *Cluster) ResetMapping() error {
 // Mapping tells which resource serves the kind, and whether it is namespaced.
 // The error is meta.NoMatchError's when the cluster does not serve it.
 func (c *Cluster) Mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
-	return c.Mapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+	c.mapping.mu.Lock()
+	mapper, known := c.mapping.mapper, c.mapping.found[gvk]
+	c.mapping.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	m, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		return nil, err
+	}
+	c.mapping.mu.Lock()
+	defer c.mapping.mu.Unlock()
+	if c.mapping.mapper == mapper { // and was not reset meanwhile
+		c.mapping.found[gvk] = m
+	}
+	return m, nil
 }
 
 // Resource is the dynamic client of one kind, in one namespace where it has any.
