@@ -53,19 +53,22 @@ func (l *lab) bare(ctx context.Context, namespace string, objs []*unstructured.U
 	return f, err
 }
 
-// write applies objects, as many at once as a floor does.
-func (l *lab) write(ctx context.Context, objs []*unstructured.Unstructured) error {
+// parallel does something for each of items, so many at once as a floor does.
+func parallel[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
-	for _, obj := range objs {
-		group.Go(func() error {
-			if _, err := l.cluster.Apply(ctx, obj, kube.ApplyOptions{Manager: "bench"}); err != nil {
-				return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
-			}
-			return nil
-		})
+	for _, item := range items {
+		group.Go(func() error { return do(ctx, item) })
 	}
 	return group.Wait()
+}
+
+// apply applies one object.
+func (l *lab) apply(ctx context.Context, obj *unstructured.Unstructured) error {
+	if _, err := l.cluster.Apply(ctx, obj, kube.ApplyOptions{Manager: "bench"}); err != nil {
+		return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
+	}
+	return nil
 }
 
 // objects reads YAML documents.

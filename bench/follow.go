@@ -16,8 +16,9 @@ import (
 type state struct {
 	generation, observed int64
 	ready                bool
+	established          bool // a definition that is served
 	reason, message      string
-	revision             string // applied: of a source or a chart
+	revision             string // applied: of a source or a chart; or the value of a ConfigMap
 }
 
 // follower watches all objects of one kind in one namespace. It asks for nothing
@@ -69,6 +70,7 @@ type event struct {
 			Name       string
 			Generation int64
 		}
+		Data   map[string]string
 		Status struct {
 			ObservedGeneration  int64
 			LastAppliedRevision string
@@ -98,9 +100,13 @@ func (f *follower) take(e event) {
 		if c.Type == "Ready" {
 			s.ready, s.reason, s.message = c.Status == "True", c.Reason, c.Message
 		}
+		s.established = s.established || c.Type == "Established" && c.Status == "True"
 	}
 	if h := e.Object.Status.History; s.revision == "" && len(h) > 0 {
 		s.revision = h[0].ChartVersion
+	}
+	if value, ok := e.Object.Data["value"]; ok {
+		s.revision = value
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

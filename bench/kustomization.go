@@ -2,256 +2,125 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"maps"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
-
-	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
-	"github.com/plumb-gitops/plumb/internal/testgit"
 )
 
-// units is the namespace of the objects that Plumb works on, and of what they
-// make; bareNS is the floor's.
-const (
-	units  = "units"
-	bareNS = "floor"
-)
-
-// app is one small app in a version: four objects, as YAML documents.
-func app(namespace, name, version string) string {
-	return fmt.Sprintf(`apiVersion: v1
-kind: ServiceAccount
-metadata: {name: %[2]s, namespace: %[1]s, labels: {app: %[2]s, app.kubernetes.io/version: "%[3]s"}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: %[2]s, namespace: %[1]s, labels: {app: %[2]s, app.kubernetes.io/version: "%[3]s"}}
-spec: {selector: {app: %[2]s}, ports: [{port: 80}]}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: %[2]s, namespace: %[1]s, labels: {app: %[2]s, app.kubernetes.io/version: "%[3]s"}}
-spec: {rules: [{host: %[2]s.example.com, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: %[2]s, port: {number: 80}}}}]}}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: %[2]s, namespace: %[1]s, labels: {app: %[2]s, app.kubernetes.io/version: "%[3]s"}}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: %[2]s}}
-  template:
-    metadata: {labels: {app: %[2]s}}
-    spec:
-      serviceAccountName: %[2]s
-      containers: [{name: app, image: "example.com/app:%[3]s", ports: [{containerPort: 80}], resources: {requests: {cpu: 1m, memory: 1Mi}}}]
-`, namespace, name, version)
-}
-
-func appNames(n int) []string {
-	names := make([]string, n)
-	for i := range names {
-		names[i] = fmt.Sprintf("app-%04d", i)
-	}
-	return names
-}
-
-// appFiles is a folder for each app.
-func appFiles(names []string, version string) map[string]string {
-	files := map[string]string{}
-	for _, name := range names {
-		files[name+"/app.yaml"] = app(units, name, version)
-		files[name+"/kustomization.yaml"] = "resources: [app.yaml]\n"
-	}
-	return files
-}
-
-// appObjects are all apps, for a floor.
-func appObjects(names []string, version string) (out []*unstructured.Unstructured, err error) {
-	for _, name := range names {
-		objs, err := objects(app(bareNS, name, version))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, objs...)
-	}
-	return out, nil
-}
-
-const (
-	kustomizationsPath = "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/" + units + "/kustomizations"
-	repositoryName     = "repo"
-)
-
-// repositoryYAML is a GitRepository.
-func repositoryYAML(url string) string {
-	return fmt.Sprintf(`apiVersion: source.toolkit.fluxcd.io/v1
-kind: GitRepository
-metadata: {name: %s, namespace: %s}
-spec: {interval: 5s, url: "%s", ref: {branch: main}}
-`, repositoryName, units, url)
-}
-
-// unitYAML is a Kustomization of a folder of the repository; extra is YAML below
-// spec.
-func unitYAML(name, path, extra string) string {
-	return fmt.Sprintf(`apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata: {name: %s, namespace: %s}
-spec:
-  interval: 1m
-  path: ./%s
-  prune: true
-  sourceRef: {kind: GitRepository, name: %s}
-%s
-`, name, units, path, repositoryName, extra)
-}
-
-var sourceKind = sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind)
-
-// declare makes the objects that Plumb works on: one Kustomization a folder.
-func (l *lab) declare(ctx context.Context, url string, names []string, extra string) error {
-	documents := []string{repositoryYAML(url)}
-	for _, name := range names {
-		documents = append(documents, unitYAML(name, name, extra))
-	}
-	objs, err := objects(strings.Join(documents, "\n---\n"))
-	if err != nil {
-		return err
-	}
-	return l.write(ctx, objs)
-}
-
-// poke has the source looked at now, as a webhook would.
-func (l *lab) poke(ctx context.Context) error {
-	r, err := l.cluster.Resource(sourceKind, units)
-	if err != nil {
-		return err
-	}
-	patch := fmt.Sprintf(`{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":"%d"}}}`, time.Now().UnixNano())
-	_, err = r.Patch(ctx, repositoryName, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-	return err
-}
-
-// apps is the state of a case about many small apps.
-type apps struct {
-	*lab
-	names []string
-	repo  *testgit.Repository
-	units *follower
-}
+// rest is how long an engine is watched doing nothing.
+const rest = 20 * time.Second
 
 // kustomizations is the case mttp-kustomization: from a commit to Ready, for N
-// folders of one repository.
+// folders of one repository with four objects each.
 func kustomizations(ctx context.Context, l *lab, n int) error {
-	a, floors, err := newApps(ctx, l, n)
+	names := named("app", n)
+	floors, err := l.floors(ctx, names, app, "1", "2")
 	if err != nil {
 		return err
 	}
-	defer a.units.stop()
-	if err := a.install(ctx, floors[0]); err != nil {
+	s, err := l.suite(ctx, folders(names, "1", app), names, waiting)
+	if err != nil {
 		return err
 	}
-	if err := a.commit(ctx, "upgrade-all", appFiles(a.names, "2"), a.names, floors[1]); err != nil {
+	if err := s.install(ctx, "install", floors[0]); err != nil {
 		return err
 	}
-	one := a.names[n/2 : n/2+1]
-	if err := a.commit(ctx, "change-one", appFiles(one, "3"), one, nil); err != nil {
+	if err := s.commit(ctx, "upgrade-all", folders(names, "2", app), names, floors[1]); err != nil {
 		return err
 	}
-	if err := a.commit(ctx, "commit-elsewhere", map[string]string{"README.md": "changed"}, nil, nil); err != nil {
+	one := names[n/2 : n/2+1]
+	if err := s.commit(ctx, "change-one", folders(one, "3", app), one, nil); err != nil {
 		return err
 	}
-	return l.idle(ctx, 20*time.Second)
+	if err := s.commit(ctx, "commit-elsewhere", elsewhere(), names, nil); err != nil {
+		return err
+	}
+	return l.idle(ctx, rest)
 }
 
-// newApps measures the floors and declares the apps.
-func newApps(ctx context.Context, l *lab, n int) (*apps, []*floor, error) {
-	a := &apps{lab: l, names: appNames(n)}
-	for _, ns := range []string{units, bareNS} {
-		if err := l.namespace(ctx, ns); err != nil {
-			return nil, nil, err
-		}
-	}
-	var floors []*floor
-	for _, version := range []string{"1", "2"} {
-		objs, err := appObjects(a.names, version)
-		if err != nil {
-			return nil, nil, err
-		}
-		f, err := l.bare(ctx, bareNS, objs)
-		if err != nil {
-			return nil, nil, err
-		}
-		floors = append(floors, f)
-	}
-	repo, url, err := l.repository(repositoryName, appFiles(a.names, "1"))
-	if err != nil {
-		return nil, nil, err
-	}
-	a.repo = repo
-	if a.units, err = l.follow(ctx, kustomizationsPath); err != nil {
-		return nil, nil, err
-	}
-	return a, floors, l.declare(ctx, url, a.names, "  wait: true")
+// elsewhere is a change that concerns nobody.
+func elsewhere() map[string]string {
+	return map[string]string{"README.md": time.Now().String()}
 }
 
-// install measures from the start of the engine to all Ready.
-func (a *apps) install(ctx context.Context, floor *floor) error {
-	s, err := a.begin("install")
+// manySmall is the case many-small: Kustomizations of one ConfigMap.
+func manySmall(ctx context.Context, l *lab, n int) error {
+	names := named("app", n)
+	floors, err := l.floors(ctx, names, configMap, "1")
 	if err != nil {
 		return err
 	}
-	if err := a.start(); err != nil {
-		return err
-	}
-	took, err := a.all(ctx, s, a.names, isReady)
+	s, err := l.suite(ctx, folders(names, "1", configMap), names, waiting)
 	if err != nil {
 		return err
 	}
-	s.took(took)
-	return s.end(ctx, floor)
+	if err := s.install(ctx, "install", floors[0]); err != nil {
+		return err
+	}
+	if err := s.commit(ctx, "commit-elsewhere", elsewhere(), names, nil); err != nil {
+		return err
+	}
+	return l.idle(ctx, rest)
 }
 
-// commit measures from a commit to Ready at it: of those that it is about, and of
-// all, which have to say that they looked.
-func (a *apps) commit(ctx context.Context, name string, files map[string]string, about []string, floor *floor) error {
-	hash, err := a.repo.Commit("main", testgit.Files(files))
-	if err != nil {
-		return err
-	}
-	s, err := a.begin(name)
-	if err != nil {
-		return err
-	}
-	if err := a.poke(ctx); err != nil {
-		return err
-	}
-	there := readyAt("main@sha1:" + hash)
-	if about != nil {
-		took, err := a.all(ctx, s, about, there)
+// bigSet is the case of one Kustomization of very many objects.
+func bigSet(what manifest) func(context.Context, *lab, int) error {
+	return func(ctx context.Context, l *lab, n int) error {
+		names, set := named("item", n), []string{"set"}
+		floors, err := l.floors(ctx, names, what, "1", "2")
 		if err != nil {
 			return err
 		}
-		s.took(took)
+		s, err := l.suite(ctx, folder("set", names, "1", what), set, waiting)
+		if err != nil {
+			return err
+		}
+		if err := s.install(ctx, "install", floors[0]); err != nil {
+			return err
+		}
+		if err := s.commit(ctx, "upgrade-all", folder("set", names, "2", what), set, floors[1]); err != nil {
+			return err
+		}
+		one := map[string]string{"set/part-0000.yaml": documents(units, names[:1], "3", what) + "\n---\n" + documents(units, names[1:min(n, partSize)], "2", what)}
+		if err := s.commit(ctx, "change-one", one, set, nil); err != nil {
+			return err
+		}
+		if err := s.commit(ctx, "commit-elsewhere", elsewhere(), set, nil); err != nil {
+			return err
+		}
+		return l.idle(ctx, rest)
 	}
-	everybody, err := a.all(ctx, s, a.names, there)
+}
+
+// chain is the case of Kustomizations that each depend on the one before.
+func chain(ctx context.Context, l *lab, n int) error {
+	names := named("link", n)
+	floors, err := l.floors(ctx, names, configMap, "1", "2")
 	if err != nil {
 		return err
 	}
-	if about == nil {
-		s.took(everybody)
+	before := map[string]string{}
+	for i, name := range names[1:] {
+		before[name] = names[i]
 	}
-	s.row.Extra = map[string]float64{"all_at_revision_s": quantile(everybody, 1)}
-	return s.end(ctx, floor)
+	s, err := l.suite(ctx, folders(names, "1", configMap), names, func(name string) string {
+		extra := "  wait: true"
+		if before[name] != "" {
+			extra += "\n  dependsOn: [{name: " + before[name] + "}]"
+		}
+		return unitYAML(name, name, extra)
+	})
+	if err != nil {
+		return err
+	}
+	each := func(r *Row) { r.Extra = merge(r.Extra, "ms_per_link", round(r.Seconds*1000/float64(n))) }
+	if err := s.install(ctx, "install", floors[0], each); err != nil {
+		return err
+	}
+	return s.commit(ctx, "upgrade-all", folders(names, "2", configMap), names, floors[1], each)
 }
 
-// all waits for some of the apps.
-func (a *apps) all(ctx context.Context, s *step, names []string, done func(state) bool) ([]time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.patience)
-	defer cancel()
-	return a.units.await(ctx, names, s.begun, done)
+func merge(to map[string]float64, name string, value float64) map[string]float64 {
+	out := map[string]float64{name: value}
+	maps.Copy(out, to)
+	return out
 }

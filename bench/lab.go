@@ -54,7 +54,10 @@ func (b *bench) open(ctx context.Context, name string, n int) (*lab, error) {
 			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
 		}
 	}
-	return l, errors.Join(l.connect(), l.serveGit())
+	if err := errors.Join(l.connect(), l.serveGit()); err != nil {
+		return nil, err
+	}
+	return l, errors.Join(l.namespace(ctx, units), l.namespace(ctx, bareNS))
 }
 
 func (l *lab) binary(name string) string { return filepath.Join(l.root, "bin", name) }

@@ -43,6 +43,21 @@ type bout struct {
 // quarter of an hour; docs/performance.md is made with greater ones.
 var bouts = []bout{
 	{"mttp-kustomization", kustomizations, []int{100, 500}},
+	{"mttp-helm", releases(0), []int{100}},
+	{"mttp-helm-100-definitions", releases(100), []int{20}},
+	{"mttp-helm-500-definitions", releases(500), []int{20}},
+	{"mttp-oci", artifacts, []int{100}},
+	{"big-set", bigSet(configMap), []int{3000}},
+	{"big-set-deployments", bigSet(bareDeployment), []int{1000}},
+	{"chain", chain, []int{20, 100}},
+	{"failing-one", failing(func(int) int { return 1 }), []int{200}},
+	{"failing-half", failing(func(n int) int { return n / 2 }), []int{200}},
+	{"restart", restart, []int{300}},
+	{"many-small", manySmall, []int{1000}},
+	{"drift-storm", driftStorm, []int{1000}},
+	{"diff", diff, []int{200}},
+	{"big-repo", bigRepo, []int{100_000}},
+	{"index", index, []int{10_000}},
 }
 
 func main() {

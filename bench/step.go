@@ -40,13 +40,19 @@ func (s *step) took(took []time.Duration) {
 }
 
 // end ends a step and writes its row. The floor is how long a bare loop needed for
-// the same.
-func (s *step) end(ctx context.Context, floor *floor) error {
+// the same; notes add to the row.
+func (s *step) end(ctx context.Context, floor *floor, notes ...func(*Row)) error {
 	if err := s.collect(ctx, floor); err != nil {
 		return err
 	}
+	for _, note := range notes {
+		note(&s.row)
+	}
 	return s.add(s.row)
 }
+
+// extra notes a figure that only this case has.
+func (s *step) extra(name string, value float64) { s.row.Extra = merge(s.row.Extra, name, value) }
 
 // collect fills the row, once the engine has nothing more to send.
 func (s *step) collect(ctx context.Context, floor *floor) error {
@@ -58,16 +64,22 @@ func (s *step) collect(ctx context.Context, floor *floor) error {
 	s.row.EngineRequests = all.total("plumb")
 	traffic := s.meter.Take()
 	s.row.Fetches, s.row.FetchedMiB = traffic.Downloads, round(float64(traffic.Bytes)/mebi)
-	if floor != nil {
-		s.row.Objects, s.row.Floor, s.row.FloorSettled = floor.objects, round(floor.written.Seconds()), round(floor.settled.Seconds())
-		s.row.Ratio = round(s.row.Seconds / floor.written.Seconds())
-		s.row.FloorCPU, s.row.CPURatio = round(floor.cpu), round(total(s.row.CPU)/floor.cpu)
-	}
+	s.beside(floor)
 	if s.engine != nil {
 		m := memoryOf(s.engine.pid)
 		s.row.RSS, s.row.Anonymous, s.row.Peak = round(m.resident), round(m.anonymous), round(m.peak)
 	}
 	return nil
+}
+
+// beside notes the floor; nil where there is none.
+func (s *step) beside(f *floor) {
+	if f == nil {
+		return
+	}
+	s.row.Objects, s.row.Floor, s.row.FloorSettled = f.objects, round(f.written.Seconds()), round(f.settled.Seconds())
+	s.row.Ratio = round(s.row.Seconds / f.written.Seconds())
+	s.row.FloorCPU, s.row.CPURatio = round(f.cpu), round(total(s.row.CPU)/f.cpu)
 }
 
 // pause is how long the engine has to be silent to count as done.

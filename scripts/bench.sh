@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/packages.sh git
+sh scripts/registry.sh
 trap 'bin/devcluster down --dir "$PWD/.dev/bench"' EXIT
 trap 'exit 130' INT TERM
 go build -trimpath -o bin/bench ./bench
