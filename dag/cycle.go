@@ -36,8 +36,13 @@ func Format[K comparable](cycle []K) string {
 
 // Cycle returns the shortest cycle that node is part of, along the edges and
 // beginning with its smallest node, so that its members all report the same
-// words. It is nil when node is part of none, even if it waits for one.
-func (g *Graph[K]) Cycle(node K) []K { return g.cycle(g.snapshot(), node) }
+// words. It is nil when node is part of none, even if it waits for one. The cost is
+// that of what node needs, however large the graph is.
+func (g *Graph[K]) Cycle(node K) []K {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.cycle(g.needs, node)
+}
 
 func (g *Graph[K]) cycle(edges map[K][]K, node K) []K {
 	from, closed := search(edges, node)

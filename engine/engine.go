@@ -163,7 +163,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		log:          o.Log,
 		events:       newRecorder(c, instance),
 		graph:        dag.New(byName),
-		units:        &units{set: map[types.NamespacedName]*unit{}},
+		units:        &units{set: map[types.NamespacedName]*unit{}, cycles: map[types.NamespacedName]bool{}},
 		snapshots:    newSnapshots(),
 		retries:      newRetries(),
 		sourceAlarms: map[string]*alarm{},

@@ -30,7 +30,14 @@ func (e *Engine) blocked(p *pass) error {
 	if err := e.ownNamespaceOnly(p.object); err != nil {
 		return err
 	}
-	if cycle := e.graph.Cycle(p.unit.name); cycle != nil {
+	// It is noted before the look that counts: whoever opens the cycle after that look
+	// finds the note, and wakes the unit. Whoever closes it wakes all in it.
+	cycle := e.graph.Cycle(p.unit.name)
+	e.units.inCycle(p.unit.name, cycle != nil)
+	if cycle != nil {
+		cycle = e.graph.Cycle(p.unit.name)
+	}
+	if cycle != nil {
 		return fail(kustomizev1.DependencyNotReadyReason, Stall, fmt.Errorf("dependency cycle: %s", dag.Format(cycle)))
 	}
 	expressions, err := readiness(p.object)

@@ -14,6 +14,7 @@ import (
 	"github.com/plumb-gitops/plumb/build"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
+	"github.com/plumb-gitops/plumb/source"
 )
 
 // unit is what the engine remembers of one Kustomization between passes. All of
@@ -99,6 +100,14 @@ func (u *unit) unchanged(p *pass, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.whole && !u.dirty && u.inputs == inputsOf(p) && now.Before(u.verifyAt) && u.reads.Unchanged(p.snapshot.Tree)
+}
+
+// affected tells whether a snapshot has something else for the unit than the last
+// pass saw: then there is more to do than to note the revision.
+func (u *unit) affected(snapshot source.Snapshot) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return !u.whole || snapshot.Tree == nil || !u.reads.Unchanged(snapshot.Tree)
 }
 
 // again is the failure of the last pass, when another pass would end the same

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -60,11 +61,7 @@ func (e *Engine) wakeUnits(names ...types.NamespacedName) { e.unitAlarm.wake(nam
 // wakeCycles wakes whoever reports a cycle, since an edge has changed.
 func (e *Engine) wakeCycles(changed types.NamespacedName) {
 	e.wakeUnits(e.graph.Cycle(changed)...)
-	for _, u := range e.units.all() {
-		if _, out := u.state(); out.Next == Stall && out.Reason == kustomizev1.DependencyNotReadyReason {
-			e.wakeUnits(u.name)
-		}
-	}
+	e.wakeUnits(e.units.cyclic()...)
 }
 
 // wakeJudges wakes the dependants that judge a unit by an expression: whatever
@@ -90,16 +87,25 @@ func (e *Engine) wakeSource(name sourceName) {
 }
 
 // wakeUsers wakes the units that build from a source, and the sources that are
-// made from it.
+// made from it. Units for which something changed come first: the others only say
+// that they looked, and however many they are, nobody waits for them.
 func (e *Engine) wakeUsers(name sourceName) {
 	for _, user := range e.sourceUses.of(name) {
 		e.wakeSource(user)
 	}
+	snapshot, _ := e.snapshots.get(name)
+	var others []types.NamespacedName
 	for _, u := range e.units.all() {
-		if k, _ := u.state(); k != nil && sourceOf(k) == name {
+		k, _ := u.state()
+		switch {
+		case k == nil || sourceOf(k) != name:
+		case u.affected(snapshot):
 			e.wakeUnits(u.name)
+		default:
+			others = append(others, u.name)
 		}
 	}
+	e.wakeUnits(others...)
 	for _, u := range e.releases.all() {
 		hr := u.state()
 		if hr == nil {
@@ -172,8 +178,27 @@ func (e *Engine) definitions() {
 
 // units are the units that the engine knows.
 type units struct {
-	mu  sync.RWMutex
-	set map[types.NamespacedName]*unit
+	mu     sync.RWMutex
+	set    map[types.NamespacedName]*unit
+	cycles map[types.NamespacedName]bool // those that report a cycle
+}
+
+// inCycle notes a unit that reports a cycle, or does not any more.
+func (s *units) inCycle(name types.NamespacedName, is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if is {
+		s.cycles[name] = true
+	} else {
+		delete(s.cycles, name)
+	}
+}
+
+// cyclic are the units that report a cycle.
+func (s *units) cyclic() []types.NamespacedName {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.cycles))
 }
 
 func (s *units) get(name types.NamespacedName) (*unit, bool) {
@@ -198,6 +223,7 @@ func (s *units) remove(name types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.set, name)
+	delete(s.cycles, name)
 }
 
 func (s *units) all() []*unit {

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/build"
+	"github.com/plumb-gitops/plumb/dag"
+	"github.com/plumb-gitops/plumb/source"
+)
+
+// TestWakeUsersChangedFirst: of all units of a source, those come first for which
+// there is something new in it.
+func TestWakeUsersChangedFirst(t *testing.T) {
+	t.Parallel()
+	name := sourceName{Kind: "GitRepository", NamespacedName: types.NamespacedName{Namespace: "ns", Name: "repo"}}
+	e := &Engine{
+		units:     &units{set: map[types.NamespacedName]*unit{}, cycles: map[types.NamespacedName]bool{}},
+		snapshots: newSnapshots(), sourceUses: newSourceUses(),
+		releases: &releaseUnits{graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}},
+	}
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	t.Cleanup(queue.ShutDown)
+	e.unitAlarm.queue = queue
+	tree := source.MemoryTree{}
+	const changed = "e"
+	for _, path := range []string{"a", "b", "c", "d", changed, "f", "g", "h"} {
+		tree[path+"/config.yaml"] = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + path + "}\n"
+		built, err := build.Kustomization(t.Context(), tree, build.Spec{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := e.units.getOrAdd(types.NamespacedName{Namespace: "ns", Name: path})
+		k := &kustomizev1.Kustomization{Spec: kustomizev1.KustomizationSpec{SourceRef: kustomizev1.CrossNamespaceSourceReference{Kind: name.Kind, Name: name.Name}}}
+		k.Namespace = "ns"
+		u.object, u.reads, u.whole = k, built.Reads, true
+	}
+	tree[changed+"/config.yaml"] = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\n"
+	e.snapshots.set(name, source.Snapshot{Revision: "main@sha1:2", Tree: tree})
+	e.wakeUsers(name)
+	if first, _ := queue.Get(); first.Name != changed || queue.Len() != 7 {
+		t.Errorf("%s comes first and %d follow, want %s and 7", first.Name, queue.Len(), changed)
+	}
+}
