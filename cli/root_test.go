@@ -65,7 +65,7 @@ func TestMainExitCodes(t *testing.T) {
 		{name: "version as JSON", args: "version -o json", code: exitOK, out: `"version":"` + version + `"`},
 		{name: "version as YAML", args: "version -o yaml", code: exitOK, out: "version: " + version},
 		{name: "version in a form that there is none of", args: "version -o xml", code: exitUsage, err: "plumb: -o xml: want text, json or yaml"},
-		{name: "a command that there is none of", args: "bogus", code: exitUsage, err: `plumb: unknown command "bogus": see plumb --help`},
+		{name: "a command that there is none of", args: "nonsense", code: exitUsage, err: `plumb: unknown command "nonsense": see plumb --help`},
 		{name: "a flag that there is none of", args: "run --bogus", code: exitUsage, err: "plumb: unknown flag: --bogus"},
 		{name: "a flag of another command", args: "version --once", code: exitUsage, err: "--once"},
 		{name: "a flag whose value is no duration", args: "reconcile --once --timeout soon", code: exitUsage, err: "--timeout"},

@@ -2,8 +2,11 @@ package scenario_test
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -88,4 +91,48 @@ func TestInterruptedRequest(t *testing.T) {
 		return obj != nil && obj.GetAnnotations()["reconcile.fluxcd.io/requestedAt"] != ""
 	})
 	asked.interrupted(130)
+}
+
+// TestLogs: of an engine that runs elsewhere out of a file; of one in the cluster
+// through the API server, which says why it can't where the node has no kubelet.
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	w := scenario.New(t)
+	w.Source("repo", w.Git.Repo(t, "repo", map[string]string{"app/cm.yaml": configMap(w.NS, "cm", "x")}), "")
+	w.Kustomization("app", "./app", "")
+	w.Start()
+	w.Ready(w.Unit("app"))
+	w.EventWith(w.Unit("app"), "ReconciliationSucceeded", "Applied revision") // the line comes before it
+	w.Stop()
+	file := filepath.Join(t.TempDir(), "plumb.log")
+	if err := os.WriteFile(file, []byte(w.Log()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said := plumb(t, w.EngineKubeconfig(), 0, "logs", "ks/app", "-n", w.NS, "--level", "info", "--file", file)
+	for _, line := range strings.Split(strings.TrimSpace(said), "\n") {
+		if !strings.Contains(line, " INFO  Kustomization/"+w.NS+"/app: ") {
+			t.Errorf("a line that was not asked for: %s", line)
+		}
+	}
+	if !strings.Contains(said, "Applied revision") {
+		t.Errorf("no line about what was applied: %s", said)
+	}
+
+	said = plumb(t, w.EngineKubeconfig(), 1, "logs", "--engine-namespace", w.NS)
+	if !strings.Contains(said, "Plumb does not run in namespace "+w.NS+": give --engine-namespace") {
+		t.Errorf("without a Deployment: %s", said)
+	}
+	w.Apply("{apiVersion: apps/v1, kind: Deployment, metadata: {name: plumb, namespace: " + w.NS + ", labels: {app.kubernetes.io/name: plumb}}, " +
+		"spec: {selector: {matchLabels: {app.kubernetes.io/name: plumb}}, template: {metadata: {labels: {app.kubernetes.io/name: plumb}}, spec: {containers: [{name: plumb, image: example.com/plumb}]}}}}")
+	w.Until(scenario.Key("Deployment", w.NS, "plumb"), "it has a pod", func(obj *unstructured.Unstructured) bool {
+		if obj == nil {
+			return false
+		}
+		available, _, _ := unstructured.NestedInt64(obj.Object, "status", "availableReplicas")
+		return available > 0
+	})
+	said = plumb(t, w.EngineKubeconfig(), 1, "logs", "--engine-namespace", w.NS)
+	if !strings.Contains(said, "plumb: Pod/"+w.NS+"/plumb-") || !strings.Contains(said, "the API server asks the kubelet of the pod's node for it") {
+		t.Errorf("of a node without a kubelet: %s", said)
+	}
 }
