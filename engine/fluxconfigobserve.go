@@ -39,7 +39,9 @@ type said struct {
 		Suspend    bool           `json:"suspend"`
 		KubeConfig map[string]any `json:"kubeConfig"`
 		SourceRef  struct {
-			Kind, Namespace, Name string
+			Kind      string `json:"kind"`
+			Namespace string `json:"namespace"`
+			Name      string `json:"name"`
 		} `json:"sourceRef"`
 	} `json:"spec"`
 	Status struct {

@@ -25,6 +25,11 @@ import (
 // complete in itself and the next pass compares anew, so a crash between any two
 // leaves objects that are as wanted, and others that are as they were.
 func (e *Engine) writeWanted(ctx context.Context, p *configPass) error {
+	for _, want := range p.wanted { // all watches at once: each takes a moment to answer
+		if err := p.follow(want); err != nil {
+			return err
+		}
+	}
 	for _, want := range p.wanted {
 		have, err := e.present(ctx, p, want)
 		if err != nil {
@@ -47,6 +52,14 @@ func (e *Engine) writeWanted(ctx context.Context, p *configPass) error {
 		p.wrote = true
 	}
 	return nil
+}
+
+// follow begins to follow an object that no cache has.
+func (p *configPass) follow(want *unstructured.Unstructured) error {
+	if isToolkit(want) {
+		return nil
+	}
+	return p.reader.follow(kube.KeyOf(want))
 }
 
 // present is the object that is there under the name of one that is wanted; nil

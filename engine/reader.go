@@ -29,11 +29,16 @@ func (m *missing) Error() string { return m.key.String() + " not found" }
 // object reads one object, nil when there is none. What earlier passes read stays
 // followed until done: a watch that ends and begins anew takes a second to answer.
 func (r *reader) object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error) {
-	r.keys = append(r.keys, key)
-	if err := r.view.FollowToo(r.user, key); err != nil {
+	if err := r.follow(key); err != nil {
 		return nil, err
 	}
 	return r.view.Object(ctx, key)
+}
+
+// follow begins to follow an object that will be read.
+func (r *reader) follow(key kube.Key) error {
+	r.keys = append(r.keys, key)
+	return r.view.FollowToo(r.user, key)
 }
 
 // data reads the data of a Secret or a ConfigMap; *missing when it is not there.

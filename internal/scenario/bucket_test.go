@@ -25,7 +25,7 @@ type placed struct {
 
 // bucket NAME s3|azure DIR: a bucket on a server of its kind, with the content of a
 // folder. What it takes to get in is in $NAME_ENDPOINT, $NAME_BUCKET, and
-// $NAME_ACCESS and $NAME_SECRET or $NAME_KEY.
+// $NAME_ACCESS and $NAME_SECRET, or $NAME_KEY or $NAME_SAS.
 func (s *script) bucket(args []string) {
 	name := args[0]
 	switch args[1] {
@@ -41,6 +41,7 @@ func (s *script) bucket(args []string) {
 		s.buckets[name] = placed{server, server.Container(s.TB(), false)}
 		s.set(name+"_ENDPOINT", server.URL)
 		s.set(name+"_KEY", testbucket.AccountKey)
+		s.set(name+"_SAS", server.SAS(s.TB(), s.buckets[name].name))
 	default:
 		s.ts.Fatalf("%s: want s3 or azure", args[1])
 	}

@@ -2,16 +2,19 @@ package scenario_test
 
 import (
 	"fmt"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/scenario"
+	"github.com/plumb-gitops/plumb/internal/testhelm"
 )
 
 // configuration is FluxConfig fleet with kustomizations infra and apps, the
@@ -101,37 +104,54 @@ func TestFluxConfigChangeAsksForReconciliation(t *testing.T) {
 	w.Ready(key, "Compliant")
 }
 
-// What statuses lists, in which order, and who applied it.
+// What statuses lists, in which order, and who applied it: through a Kustomization of
+// the repository too, with releases and their charts.
 func TestFluxConfigStatuses(t *testing.T) {
 	t.Parallel()
-	w, repo, compliant := configured(t)
-	repo.Commit(map[string]string{"apps/nested.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a-nested, namespace: " + w.NS +
-		"}\nspec: {interval: 1h, path: ./nested, prune: true, sourceRef: {kind: GitRepository, name: fleet}}\n", "nested/cm.yaml": configMap(w.NS, "nested", "1")})
+	w, repo, _ := configured(t)
+	charts := testhelm.Start(t, testhelm.Options{})
+	charts.Publish(t, map[string][]byte{"c-1.0.0.tgz": testhelm.Chart(t, "c", "1.0.0", map[string]string{"templates/cm.yaml": configMap(w.NS, "released", "1")})})
+	repo.Commit(map[string]string{
+		"apps/nested.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a-nested, namespace: " + w.NS +
+			"}\nspec: {interval: 1h, path: ./nested, prune: true, sourceRef: {kind: GitRepository, name: fleet}}\n",
+		"nested/release.yaml": "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata: {name: charts, namespace: " + w.NS + "}\nspec: {interval: 1h, url: " + charts.URL + "}\n---\n" +
+			"apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: r, namespace: " + w.NS + "}\nspec: {interval: 1h, chart: {spec: {chart: c, sourceRef: {kind: HelmRepository, name: charts}}}}\n",
+	})
 	key := scenario.Key("FluxConfig", w.NS, "fleet")
 	w.Apply(configuration(w, repo, "./apps"))
 	w.Start()
-	obj := w.Until(key, "it is compliant, with four objects", func(obj *unstructured.Unstructured) bool {
-		list, _, _ := unstructured.NestedSlice(obj.Object, "status", "statuses")
-		return compliant(obj) && len(list) == 4
-	})
 	fc := &clusterconfigv1.FluxConfig{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, fc); err != nil {
-		t.Fatal(err)
-	}
+	w.Until(key, "it is compliant, with seven objects", func(obj *unstructured.Unstructured) bool {
+		return obj != nil && runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, fc) == nil &&
+			fc.Status.ComplianceState == clusterconfigv1.Compliant && len(fc.Status.Statuses) == 7
+	})
 	var got []string
 	for _, s := range fc.Status.Statuses {
 		by := "-"
 		if s.AppliedBy != nil {
 			by = s.AppliedBy.Name
 		}
-		if len(s.StatusConditions) == 0 || s.Namespace != w.NS {
+		if len(s.StatusConditions) == 0 || s.Namespace != w.NS || s.Generation == 0 || s.ComplianceState != clusterconfigv1.Compliant {
 			t.Errorf("%s/%s/%s says nothing", s.Kind, s.Namespace, s.Name)
 		}
-		got = append(got, s.Kind+"/"+s.Name+" by "+by)
+		if release := s.HelmReleaseProperties; (release != nil) != (s.Kind == "HelmRelease") {
+			t.Errorf("%s/%s has the properties of a release: %v", s.Kind, s.Name, release)
+		} else if release != nil && (release.LastRevisionApplied != 1 || release.FailureCount != 0 || release.HelmChartRef == nil || release.HelmChartRef.Name != w.NS+"-r") {
+			t.Errorf("the release is %+v", release)
+		}
+		got = append(got, s.Kind+"/"+strings.TrimPrefix(s.Name, w.NS)+" by "+by)
 	}
-	want := []string{"GitRepository/fleet by -", "Kustomization/a-nested by fleet-apps", "Kustomization/fleet-apps by -", "Kustomization/fleet-infra by -"}
-	if !reflect.DeepEqual(got, want) {
+	want := []string{
+		"GitRepository/fleet by -", "HelmChart/-r by a-nested", "HelmRelease/r by a-nested", "HelmRepository/charts by a-nested",
+		"Kustomization/a-nested by fleet-apps", "Kustomization/fleet-apps by -", "Kustomization/fleet-infra by -",
+	}
+	if !slices.Equal(got, want) {
 		t.Errorf("statuses are %v, want %v", got, want)
+	}
+	for name, at := range map[string]*metav1.Time{"sourceUpdatedAt": fc.Status.SourceUpdatedAt, "statusUpdatedAt": fc.Status.StatusUpdatedAt, "lastConfigUpdateTime": fc.Status.LastConfigUpdateTime} {
+		if at == nil || at.IsZero() || time.Since(at.Time) > time.Hour {
+			t.Errorf("%s is %v", name, at)
+		}
 	}
 }
 

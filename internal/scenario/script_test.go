@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/scenario"
+	"github.com/plumb-gitops/plumb/internal/testgit"
 	"github.com/plumb-gitops/plumb/internal/testregistry"
 )
 
@@ -28,7 +29,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			s := &script{World: scenario.New(env.T().(testing.TB)), repos: map[string]*scenario.Repo{}, buckets: map[string]placed{}, registries: map[string]*testregistry.Registry{}, helm: map[string]*helm{}}
+			s := &script{World: scenario.New(env.T().(testing.TB)), repos: map[string]*scenario.Repo{}, buckets: map[string]placed{}, registries: map[string]*testregistry.Registry{}, helm: map[string]*helm{}, sshServers: map[string]*testgit.SSHServer{}}
 			s.vars = []string{"$NS", s.NS, "$GIT_URL", s.Git.URL}
 			env.Values[key] = s
 			env.Setenv("NS", s.NS)
@@ -71,6 +72,9 @@ func TestScripts(t *testing.T) {
 			"push":      command(3, (*script).push),
 			"charts":    command(2, (*script).charts),
 			"archive":   command(2, (*script).archive),
+			"ssh":       command(2, (*script).ssh),
+			"letin":     command(2, (*script).letIn),
+			"https":     command(2, (*script).https),
 			"download":  command(1, (*script).download),
 			"table":     command(2, (*script).table),
 		},
@@ -89,6 +93,7 @@ type script struct {
 	buckets    map[string]placed
 	registries map[string]*testregistry.Registry
 	helm       map[string]*helm
+	sshServers map[string]*testgit.SSHServer
 	vars       []string // what is replaced in manifests: name, value, ...
 	mark       scenario.Mark
 }
@@ -126,8 +131,9 @@ func (s *script) repo(args []string) {
 	s.commit(args)
 }
 
-// commit NAME DIR: makes the repository hold the content of a folder; $REV is
-// the new revision, $COMMIT its hash. Variables in the files are replaced.
+// commit NAME DIR [VAR]: makes the repository hold the content of a folder; $REV is
+// the new revision, $COMMIT its hash, and so is $VAR. Variables in the files are
+// replaced.
 func (s *script) commit(args []string) {
 	dir := s.ts.MkAbs(args[1])
 	s.expand(dir)
@@ -135,6 +141,9 @@ func (s *script) commit(args []string) {
 	_, hash, _ := strings.Cut(revision, "sha1:")
 	s.ts.Setenv("REV", revision)
 	s.ts.Setenv("COMMIT", hash)
+	if len(args) > 2 {
+		s.set(args[2], hash)
+	}
 }
 
 // expand replaces the variables in all files below a folder.

@@ -129,6 +129,34 @@ func (w *World) UntilAll(kind, namespace, what string, done func([]unstructured.
 	}
 }
 
+// See has see called with every state of an object from now on, in order, until the
+// test ends. It is called by one goroutine, and not after the object is gone.
+func (w *World) See(key kube.Key, see func(*unstructured.Unstructured)) {
+	w.tb.Helper()
+	resource, err := w.Resource(key.GVK(), key.Namespace)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(w.tb.Context())
+	ended := make(chan struct{})
+	w.tb.Cleanup(func() { stop(); <-ended })
+	byName := fields.OneTermEqualSelector("metadata.name", key.Name).String()
+	go func() {
+		defer close(ended)
+		_ = follow(ctx, resource, byName, func(objs []unstructured.Unstructured) bool { // it ends with the test
+			for i := range objs {
+				see(&objs[i])
+			}
+			return false
+		}, func(e watch.Event, obj *unstructured.Unstructured) bool {
+			if e.Type != watch.Deleted {
+				see(obj)
+			}
+			return false
+		})
+	}()
+}
+
 // follow lists a selection, then watches it, until one of the two says done.
 func follow(ctx context.Context, r dynamic.ResourceInterface, selector string, now func([]unstructured.Unstructured) bool, then func(watch.Event, *unstructured.Unstructured) bool) error {
 	list, err := r.List(ctx, metav1.ListOptions{FieldSelector: selector})

@@ -362,6 +362,15 @@ func (w *World) Get(key kube.Key) *unstructured.Unstructured {
 	return obj
 }
 
+// Look is Get for goroutines of a test: nil also when it could not be read.
+func (w *World) Look(key kube.Key) *unstructured.Unstructured {
+	obj, err := w.Cluster.Get(w.tb.Context(), key)
+	if err != nil {
+		return nil
+	}
+	return obj
+}
+
 // Since are the engine's requests since a mark.
 func (w *World) Since(mark Mark) []Event {
 	w.tb.Helper()

@@ -28,6 +28,7 @@ type SSHServer struct {
 	Identity   []byte // the private key that it lets in, PEM
 	KnownHosts []byte // its own key, as a line of known_hosts
 
+	dir  string
 	cmd  *exec.Cmd
 	done chan struct{}
 }
@@ -48,7 +49,7 @@ func StartSSH(ctx context.Context, dir string, options ...string) (*SSHServer, e
 	if err != nil {
 		return nil, err
 	}
-	s := &SSHServer{User: me.Username}
+	s := &SSHServer{User: me.Username, dir: dir}
 	host, err := s.writeFiles(dir)
 	if err != nil {
 		return nil, err
@@ -83,16 +84,34 @@ func (s *SSHServer) writeFiles(dir string) (ssh.PublicKey, error) {
 		return nil, err
 	}
 	s.Identity = identity
-	serve := filepath.Join(dir, "serve")
+	serve := s.program()
 	script := "#!/bin/sh\ncase \"$SSH_ORIGINAL_COMMAND\" in\ngit-upload-pack\\ *) exec git-shell -c \"$SSH_ORIGINAL_COMMAND\" ;;\nesac\n" +
 		"echo 'only git-upload-pack is served' >&2\nexit 1\n"
-	allowed := fmt.Sprintf("restrict,command=%q %s", serve, ssh.MarshalAuthorizedKey(client))
+	allowed := s.allowed(string(ssh.MarshalAuthorizedKey(client)))
 	return host, errors.Join(
 		os.WriteFile(filepath.Join(dir, "host_key"), hostKey, 0o600),
 		os.WriteFile(filepath.Join(dir, "authorized_keys"), []byte(allowed), 0o600),
 		os.WriteFile(serve, []byte(script), 0o700),
 		ensureSeparation(),
 	)
+}
+
+// program is what clients get to run.
+func (s *SSHServer) program() string { return filepath.Join(s.dir, "serve") }
+
+// allowed is the line for a key that is let in.
+func (s *SSHServer) allowed(public string) string {
+	return fmt.Sprintf("restrict,command=%q %s\n", s.program(), strings.TrimSpace(public))
+}
+
+// LetIn lets one more key in, given as a line of authorized_keys.
+func (s *SSHServer) LetIn(public string) error {
+	file, err := os.OpenFile(filepath.Join(s.dir, "authorized_keys"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(s.allowed(public))
+	return errors.Join(err, file.Close())
 }
 
 // ensureSeparation makes the empty folder that sshd locks itself into, where it
