@@ -11,8 +11,8 @@ import (
 	"testing/fstest"
 )
 
-// ownConfigFields are those of a FluxConfig that Azure's API lacks.
-var ownConfigFields = []string{"spec.operationId", "spec.correlationId", "status.conditions", "status.lastSucceededGeneration"}
+// ownFluxConfigFields are those of a FluxConfig that Azure's API lacks.
+var ownFluxConfigFields = []string{"spec.operationId", "spec.correlationId", "status.conditions", "status.lastSucceededGeneration"}
 
 // TestFieldsOfFluxConfigHaveTests: whoever looks for the test of a field of Azure's
 // fluxConfigurations finds it on docs/fluxconfig.md, and finds all of them.
@@ -27,19 +27,19 @@ func TestFieldsOfFluxConfigHaveTests(t *testing.T) {
 		}
 		texts[i] = string(raw)
 	}
-	for _, breach := range untestedConfig(root, texts[0], texts[1]) {
+	for _, breach := range untestedFluxConfig(root, texts[0], texts[1]) {
 		t.Error(breach)
 	}
 }
 
-// configRow is a line of the table: the fields, what becomes of them, what shows that.
-var configRow = regexp.MustCompile("(?m)^\\| (`(?:spec|status|protected|metadata)\\.[^|]*`) \\| ([^|]*) \\| ([^|]*) \\|$")
+// fluxConfigRow is a line of the table: the fields, what becomes of them, what shows that.
+var fluxConfigRow = regexp.MustCompile("(?m)^\\| (`(?:spec|status|protected|metadata)\\.[^|]*`) \\| ([^|]*) \\| ([^|]*) \\|$")
 
-// untestedConfig says which fields of the contract the page has no row for, and which
+// untestedFluxConfig says which fields of the contract the page has no row for, and which
 // of its rows name what is not there.
-func untestedConfig(root fs.FS, page, contract string) (breaches []string) {
+func untestedFluxConfig(root fs.FS, page, contract string) (breaches []string) {
 	rows := map[string]bool{}
-	for _, match := range configRow.FindAllStringSubmatch(page, -1) {
+	for _, match := range fluxConfigRow.FindAllStringSubmatch(page, -1) {
 		for _, field := range allQuoted(match[1]) {
 			if rows[field] {
 				breaches = append(breaches, field+" has two rows")
@@ -50,7 +50,7 @@ func untestedConfig(root fs.FS, page, contract string) (breaches []string) {
 			breaches = append(breaches, match[1]+": "+why)
 		}
 	}
-	known := slices.Clone(ownConfigFields)
+	known := slices.Clone(ownFluxConfigFields)
 	for line := range strings.Lines(contract) {
 		azure, field, ok := strings.Cut(strings.TrimSpace(line), "\t")
 		if !ok || strings.HasPrefix(line, "#") {
@@ -70,8 +70,8 @@ func untestedConfig(root fs.FS, page, contract string) (breaches []string) {
 	return breaches
 }
 
-// TestUntestedConfig tries the rules on small pages.
-func TestUntestedConfig(t *testing.T) {
+// TestUntestedFluxConfig tries the rules on small pages.
+func TestUntestedFluxConfig(t *testing.T) {
 	t.Parallel()
 	root := fstest.MapFS{"testdata/scenario/a.txtar": {}}
 	const contract = "# what\nscope\tspec.scope\nsuspend\tspec.suspend\n"
@@ -86,7 +86,7 @@ func TestUntestedConfig(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := strings.Join(untestedConfig(root, tc.page, contract), "\n")
+			got := strings.Join(untestedFluxConfig(root, tc.page, contract), "\n")
 			if (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
