@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime/debug"
 
 	"github.com/go-logr/logr"
@@ -27,11 +28,19 @@ func memoryFrom(w settings.MemoryWatch) memoryFlags {
 // process; else it is a quarter of the limit.
 const heavyBytes = 512 << 20
 
+// garbage is how much of it the heap may hold beside what is in use, in percent: half
+// of what Go allows by itself. A pass over many objects is mostly garbage, and what
+// collecting it more often costs is little beside what the API server does meanwhile.
+const garbage = 50
+
 // guard makes the gate for heavy work and the watch that holds it, which is nil
 // when there is nothing to watch. The heap is kept below the limit in any case.
 func (f *memoryFlags) guard(log logr.Logger) (*memory.Gate, *memory.Watch, error) {
 	if err := f.Validate(); err != nil {
 		return nil, nil, usage(err)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
 	}
 	group, err := memory.Find("/")
 	if errors.Is(err, memory.ErrUnlimited) {
