@@ -34,17 +34,18 @@ func TestPostRender(t *testing.T) {
 		spec string
 		want []string
 	}{
-		"an image's digest":             {`postRenderers: [{kustomize: {images: [{name: web, digest: "sha256:abc"}]}}]`, []string{"image: web@sha256:abc"}},
-		"a patch by group and version":  {target(`group: apps, version: v1`), []string{"patched: Deployment"}},
-		"a patch by kind":               {target(`kind: ConfigMap`), []string{"patched: ConfigMap"}},
-		"a patch by name and namespace": {target(`name: web, namespace: apps`), []string{"patched: ConfigMap"}},
-		"a patch by labels":             {target(`labelSelector: tier=back`), []string{"patched: ConfigMap"}},
-		"a patch by annotations":        {target(`annotationSelector: note=x`), []string{"patched: ConfigMap"}},
-		"images":                        {`postRenderers: [{kustomize: {images: [{name: web, newName: example.com/web, newTag: "2"}]}}]`, []string{"image: example.com/web:2", "a: ${not_ours}"}},
-		"a patch":                       {`postRenderers: [{kustomize: {patches: [{target: {kind: Deployment}, patch: "- op: replace\n  path: /spec/replicas\n  value: 5"}]}}]`, []string{"replicas: 5"}},
-		"older patches":                 {`postRenderers: [{kustomize: {patchesStrategicMerge: [{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: apps}, data: {b: "2"}}], patchesJson6902: [{target: {kind: Deployment, name: web}, patch: [{op: replace, path: /spec/replicas, value: 7}]}]}}]`, []string{`b: "2"`, "replicas: 7"}},
-		"one after another":             {`postRenderers: [{kustomize: {images: [{name: web, newTag: "2"}]}}, {kustomize: {images: [{name: web, newTag: "3"}]}}]`, []string{"image: web:3"}},
-		"common metadata":               {`commonMetadata: {labels: {team: a}, annotations: {contact: b}}`, []string{"team: a", "contact: b"}},
+		"older patches by every selector": {`postRenderers: [{kustomize: {patchesJson6902: [{target: {version: v1, kind: ConfigMap, name: web, namespace: apps, labelSelector: tier=back, annotationSelector: note=x}, patch: [{op: copy, from: /data/a, path: /data/c}, {op: add, path: /patched, value: yes}]}, {target: {group: apps, kind: Deployment}, patch: [{op: replace, path: /spec/replicas, value: 8}]}]}}]`, []string{"patched: ConfigMap", "c: ${not_ours}", "replicas: 8"}},
+		"an image's digest":               {`postRenderers: [{kustomize: {images: [{name: web, digest: "sha256:abc"}]}}]`, []string{"image: web@sha256:abc"}},
+		"a patch by group and version":    {target(`group: apps, version: v1`), []string{"patched: Deployment"}},
+		"a patch by kind":                 {target(`kind: ConfigMap`), []string{"patched: ConfigMap"}},
+		"a patch by name and namespace":   {target(`name: web, namespace: apps`), []string{"patched: ConfigMap"}},
+		"a patch by labels":               {target(`labelSelector: tier=back`), []string{"patched: ConfigMap"}},
+		"a patch by annotations":          {target(`annotationSelector: note=x`), []string{"patched: ConfigMap"}},
+		"images":                          {`postRenderers: [{kustomize: {images: [{name: web, newName: example.com/web, newTag: "2"}]}}]`, []string{"image: example.com/web:2", "a: ${not_ours}"}},
+		"a patch":                         {`postRenderers: [{kustomize: {patches: [{target: {kind: Deployment}, patch: "- op: replace\n  path: /spec/replicas\n  value: 5"}]}}]`, []string{"replicas: 5"}},
+		"older patches":                   {`postRenderers: [{kustomize: {patchesStrategicMerge: [{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: apps}, data: {b: "2"}}], patchesJson6902: [{target: {kind: Deployment, name: web}, patch: [{op: replace, path: /spec/replicas, value: 7}]}]}}]`, []string{`b: "2"`, "replicas: 7"}},
+		"one after another":               {`postRenderers: [{kustomize: {images: [{name: web, newTag: "2"}]}}, {kustomize: {images: [{name: web, newTag: "3"}]}}]`, []string{"image: web:3"}},
+		"common metadata":                 {`commonMetadata: {labels: {team: a}, annotations: {contact: b}}`, []string{"team: a", "contact: b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
