@@ -2,7 +2,7 @@
 // then a commit arrives, drift is put back, an object is pruned.
 //
 //	demo show DIR   the whole show; DIR is a folder for its files
-//	demo serve ROOT serves the Git repositories below ROOT, until it is killed
+//	demo serve ROOT serves the Git repositories below ROOT, and the Helm repository ROOT/charts, until it is killed
 //	demo stop DIR   stops what show left running
 package main
 
@@ -20,6 +20,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/repo"
 
 	"github.com/plumb-gitops/plumb/internal/testgit"
 )
@@ -71,10 +75,11 @@ func (d *demo) show(ctx context.Context) error {
 		title string
 		play  func(context.Context) error
 	}{
-		{"A Git server with a repository: infrastructure, and apps/staging over apps/base", d.serveRepository},
+		{"A Git server with a repository: infrastructure, and apps/staging over apps/base; beside it a Helm repository", d.serveRepository},
 		{"plumb reconcile --once: from an empty cluster to what the repository says", d.once},
 		{"plumb run: and now keep it there", d.keep},
 		{"A commit arrives: the banner's text changes", d.commit},
+		{"A Helm release: a value of it changes in Git", d.upgrade},
 		{"Drift: somebody scales the Deployment to 9, Git says 2", d.drift},
 		{"Pruning: the banner is removed from the repository", d.prune},
 	} {
@@ -85,7 +90,7 @@ func (d *demo) show(ctx context.Context) error {
 	}
 	fmt.Printf("\nThe demo took %.1f s. The cluster, the Git server and Plumb keep running:\n", time.Since(begun).Seconds())
 	fmt.Printf("  look:   export KUBECONFIG=%s\n", os.Getenv("KUBECONFIG"))
-	fmt.Printf("          kubectl get gitrepositories,kustomizations -A    (or any other client)\n")
+	fmt.Printf("          kubectl get gitrepositories,kustomizations,helmreleases -A    (or any other client)\n")
 	fmt.Printf("  change: edit %s, commit and push\n", d.work())
 	fmt.Printf("  log:    %s\n", d.path("plumb.log"))
 	fmt.Printf("  stop:   make demo-down\n")
@@ -115,6 +120,9 @@ func (d *demo) serveRepository(ctx context.Context) error {
 	if err := d.push(ctx, "staging as it is"); err != nil {
 		return err
 	}
+	if err := publish("testdata/charts", d.path("git/charts")); err != nil {
+		return err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -124,8 +132,29 @@ func (d *demo) serveRepository(ctx context.Context) error {
 	}
 	address, err := appears(ctx, d.path("git/address"))
 	d.url = "http://" + address
-	fmt.Printf("   %s/demo.git\n", d.url)
+	fmt.Printf("   %s/demo.git\n   %s/charts\n", d.url, d.url)
 	return err
+}
+
+// publish packs the charts in a folder, and makes a Helm repository of them in another.
+func publish(charts, repository string) error {
+	if err := os.MkdirAll(repository, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"needy", "web"} {
+		ch, err := loader.LoadDir(filepath.Join(charts, name))
+		if err != nil {
+			return err
+		}
+		if _, err := chartutil.Save(ch, repository); err != nil {
+			return err
+		}
+	}
+	index, err := repo.IndexDirectory(repository, "")
+	if err != nil {
+		return err
+	}
+	return index.WriteFile(filepath.Join(repository, "index.yaml"), 0o644)
 }
 
 // push commits what is in the working tree.
@@ -218,10 +247,13 @@ func ours(pid int) bool {
 
 // serve answers on a free port, which it writes to ROOT/address.
 func serve(root string) error {
-	handler, err := testgit.Handler(root)
+	git, err := testgit.Handler(root)
 	if err != nil {
 		return err
 	}
+	handler := http.NewServeMux()
+	handler.Handle("/", git)
+	handler.Handle("/charts/", http.FileServer(http.Dir(root)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

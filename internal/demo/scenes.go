@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -24,12 +25,13 @@ var (
 	configMaps  = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 	deployments = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
 	leases      = schema.GroupVersionKind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"}
+	releases    = schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"}
 	events      = schema.GroupVersionKind{Version: "v1", Kind: "Event"}
 )
 
 // commit changes a file and waits until the cluster has it.
 func (d *demo) commit(ctx context.Context) error {
-	banner := filepath.Join(d.work(), "apps/staging/banner.yaml")
+	banner := filepath.Join(d.work(), "apps/staging/podinfo/banner.yaml")
 	text := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: banner\ndata:\n  text: hello from the second commit\n"
 	if err := os.WriteFile(banner, []byte(text), 0o600); err != nil {
 		return err
@@ -43,6 +45,32 @@ func (d *demo) commit(ctx context.Context) error {
 		return have == "hello from the second commit"
 	})
 	fmt.Printf("   ConfigMap/podinfo/banner has it %.1f s after the push (the source is looked at every 2 s)\n", time.Since(begun).Seconds())
+	return err
+}
+
+// upgrade changes a value of a release and waits until it has been upgraded.
+func (d *demo) upgrade(ctx context.Context) error {
+	values := filepath.Join(d.work(), "apps/staging/shop/values.yaml")
+	text, err := os.ReadFile(values)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(values, bytes.Replace(text, []byte("welcome to staging"), []byte("hello again"), 1), 0o600); err != nil {
+		return err
+	}
+	if err := d.push(ctx, "another message"); err != nil {
+		return err
+	}
+	begun := time.Now()
+	err = d.cluster.until(ctx, releases, "cluster-config", "shop", func(obj *unstructured.Unstructured) bool {
+		history, _, _ := unstructured.NestedSlice(obj.Object, "status", "history")
+		if len(history) == 0 {
+			return false
+		}
+		newest, _ := history[0].(map[string]any)
+		return fmt.Sprintf("%v %v", newest["version"], newest["status"]) == "2 deployed"
+	})
+	fmt.Printf("   HelmRelease/cluster-config/shop is at revision 2 %.1f s after the push; helm history shop -n cluster-config shows both\n", time.Since(begun).Seconds())
 	return err
 }
 
@@ -70,11 +98,11 @@ func (d *demo) drift(ctx context.Context) error {
 
 // prune removes a file and waits until its object is gone.
 func (d *demo) prune(ctx context.Context) error {
-	staging := filepath.Join(d.work(), "apps/staging")
+	staging := filepath.Join(d.work(), "apps/staging/podinfo")
 	if err := os.Remove(filepath.Join(staging, "banner.yaml")); err != nil {
 		return err
 	}
-	text := "namespace: podinfo\nresources:\n- ../base/podinfo\npatches:\n- path: replicas.yaml\n"
+	text := "namespace: podinfo\nresources:\n- ../../base/podinfo\npatches:\n- path: replicas.yaml\n"
 	if err := os.WriteFile(filepath.Join(staging, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
