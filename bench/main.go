@@ -100,7 +100,7 @@ func run(ctx context.Context) error {
 		}
 	}
 	b.table(os.Stdout)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, b.draw())...)
 }
 
 // choose finds the cases of a run.
