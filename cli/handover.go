@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
@@ -27,6 +29,7 @@ import (
 // ownKinds are the kinds that a one-shot run drives, sources first: those whose
 // passes an engine reports. definedKinds has all that there are.
 var ownKinds = []schema.GroupVersionKind{
+	clusterconfigv1.GroupVersion.WithKind(clusterconfigv1.FluxConfigKind),
 	sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind),
 	sourcev1.GroupVersion.WithKind(sourcev1.BucketKind),
 	sourcev1.GroupVersion.WithKind(sourcev1.OCIRepositoryKind),
@@ -63,7 +66,9 @@ type item struct {
 		LastHandledReconcileAt string             `json:"lastHandledReconcileAt"`
 		LastAppliedRevision    string             `json:"lastAppliedRevision"`
 		Artifact               *meta.Artifact     `json:"artifact"`
-		Inventory              struct {
+		// Statuses are those of a FluxConfig's objects.
+		Statuses  []clusterconfigv1.ObjectStatus `json:"statuses"`
+		Inventory struct {
 			Entries []any `json:"entries"`
 			Chunks  []struct {
 				Entries int `json:"entries"`
@@ -88,6 +93,17 @@ func itemOf(obj *unstructured.Unstructured) (i item, err error) {
 		return i, fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
 	}
 	return i, nil
+}
+
+// isAbout tells whether an object is in a namespace that this run is about.
+func (o *once) isAbout(i item) bool {
+	return len(o.options.Namespaces) == 0 || slices.Contains(o.options.Namespaces, i.Metadata.Namespace)
+}
+
+// list reads all of our objects that this run is about.
+func (o *once) list(ctx context.Context) ([]item, error) {
+	items, err := list(ctx, o.cluster, o.options.Namespaces)
+	return slices.DeleteFunc(items, func(i item) bool { return i.Kind == clusterconfigv1.FluxConfigKind && o.options.Off.FluxConfigs }), err
 }
 
 // list reads all of our objects, or those of some namespaces.
@@ -170,11 +186,14 @@ func (o *once) handOver(ctx context.Context, news chan<- engine.Progress) error 
 	for _, gvk := range ownKinds {
 		go o.watch(ctx, gvk, token, news)
 	}
-	items, err := list(ctx, o.cluster, o.options.Namespaces)
+	items, err := o.list(ctx)
 	if err != nil {
 		return err
 	}
 	for _, i := range items {
+		if !i.handles() {
+			continue
+		}
 		if err := o.request(ctx, i, token); err != nil {
 			return err
 		}
@@ -203,7 +222,7 @@ func (o *once) watch(ctx context.Context, gvk schema.GroupVersionKind, token str
 	}
 	follow(ctx, resource, metav1.ListOptions{}, func(u *unstructured.Unstructured, gone bool) {
 		i, err := itemOf(u)
-		if gone || err != nil || (i.Status.LastHandledReconcileAt != token && !i.Spec.Suspend) {
+		if gone || err != nil || !o.isAbout(i) || (i.handles() && i.Status.LastHandledReconcileAt != token && !i.Spec.Suspend) {
 			return
 		}
 		select {
@@ -236,14 +255,28 @@ func (i item) progress() engine.Progress {
 	}
 	p.Outcome.Reason, p.Outcome.Message = c.Reason, c.Message
 	switch {
+	case i.Status.ObservedGeneration == i.Metadata.Generation && c.Reason == string(clusterconfigv1.Suspended):
+		p.Outcome.Next = engine.Done // a FluxConfig, some of whose objects are left alone
 	case i.Status.ObservedGeneration != i.Metadata.Generation || c.Status == metav1.ConditionUnknown:
 		p.Outcome.Next, p.Outcome.Reason = engine.Wait, meta.ProgressingReason
 	case c.Status == metav1.ConditionTrue:
 		p.Outcome.Next = engine.Done
+	case len(i.behind()) > 0:
+		p.Outcome.Next, p.Outcome.Reason, p.Outcome.On = engine.Wait, kustomizev1.DependencyNotReadyReason, i.behind()
 	case c.Reason == kustomizev1.DependencyNotReadyReason || c.Reason == kustomizev1.ArtifactFailedReason:
 		p.Outcome.Next, p.Outcome.On = engine.Wait, i.needs(p.Source)
 	}
 	return p
+}
+
+// behind names the objects that keep a FluxConfig from being compliant.
+func (i item) behind() (ids []string) {
+	for _, o := range i.Status.Statuses {
+		if o.ComplianceState != clusterconfigv1.Compliant && o.ComplianceState != clusterconfigv1.Suspended {
+			ids = append(ids, o.Kind+"/"+o.Namespace+"/"+o.Name)
+		}
+	}
+	return ids
 }
 
 // needs names what a unit may wait for: its source and its dependencies.

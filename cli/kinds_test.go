@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	"github.com/plumb-gitops/plumb/api/crds"
 	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 )
@@ -18,8 +17,7 @@ import (
 // notDriven are the kinds that a one-shot run does not wait for, since it would
 // wait for ever, and why.
 var notDriven = map[string]string{
-	sourcev1.ExternalArtifactKind:  "its status is written by others, and never says that a request was handled",
-	clusterconfigv1.FluxConfigKind: "it is never done: a one-shot run drives what an engine made of it before",
+	sourcev1.ExternalArtifactKind: "its status is written by others, and never says that a request was handled",
 }
 
 func defined(t *testing.T) []schema.GroupVersionKind {

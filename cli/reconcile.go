@@ -129,7 +129,7 @@ func reconcile(ctx context.Context, g *global, f reconcileFlags, in io.Reader) e
 		return ended(ctx, limited, err)
 	}
 	options.DryRun = f.dryRun
-	options.Off.FluxConfigs = true // a run that ends can't keep what they stand for; what is there of it is driven as it is
+	options.Off.FluxConfigs = f.dryRun // what one is going to stand for can't be looked at before it is there
 	if !f.dryRun {
 		if err := installMissing(limited, cluster, g.err); err != nil {
 			return ended(ctx, limited, err)
@@ -198,7 +198,7 @@ func (o *once) run(ctx, limited context.Context) (summary, error) {
 	running, cancel := context.WithCancel(limited)
 	defer cancel()
 	news := make(chan engine.Progress, 1024)
-	expected, err := list(running, o.cluster, o.options.Namespaces)
+	expected, err := o.list(running)
 	if err != nil {
 		return summary{}, err
 	}
@@ -243,7 +243,7 @@ func (o *once) follow(ctx context.Context, t *tracker, news <-chan engine.Progre
 
 // missed adds what came into the cluster meanwhile and tells if there was any.
 func (o *once) missed(ctx context.Context, t *tracker) (bool, error) {
-	items, err := list(ctx, o.cluster, o.options.Namespaces)
+	items, err := o.list(ctx)
 	if err != nil {
 		return false, err
 	}

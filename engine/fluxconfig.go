@@ -29,14 +29,15 @@ const configInputsUser = clusterconfigv1.FluxConfigKind + " inputs"
 
 // configUnits are what is known of FluxConfigs beside themselves.
 type configUnits struct {
-	alarm alarm
-	mu    sync.Mutex
-	wrote map[types.NamespacedName]*clusterconfigv1.FluxConfig // as our last write left it
-	swept map[types.NamespacedName]int64                       // the generation after which leftovers were looked for
+	alarm  alarm
+	mu     sync.Mutex
+	wrote  map[types.NamespacedName]*clusterconfigv1.FluxConfig // as our last write left it
+	swept  map[types.NamespacedName]int64                       // the generation after which leftovers were looked for
+	failed map[types.NamespacedName]int                         // failures in a row
 }
 
 func newConfigUnits() *configUnits {
-	return &configUnits{wrote: map[types.NamespacedName]*clusterconfigv1.FluxConfig{}, swept: map[types.NamespacedName]int64{}}
+	return &configUnits{wrote: map[types.NamespacedName]*clusterconfigv1.FluxConfig{}, swept: map[types.NamespacedName]int64{}, failed: map[types.NamespacedName]int{}}
 }
 
 // latest is the newest of what a cache says and what we wrote ourselves.
@@ -61,6 +62,18 @@ func (u *configUnits) forget(name types.NamespacedName) {
 	defer u.mu.Unlock()
 	delete(u.wrote, name)
 	delete(u.swept, name)
+	delete(u.failed, name)
+}
+
+// attempts counts failures in a row.
+func (u *configUnits) attempts(name types.NamespacedName, failure error) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.failed[name]++
+	if failure == nil {
+		delete(u.failed, name)
+	}
+	return u.failed[name]
 }
 
 // configPass is one pass over one FluxConfig.
@@ -73,6 +86,7 @@ type configPass struct {
 	objects []fluxconfig.Object          // what the toolkit objects say
 	source  sourceState
 	wrote   bool // something on the cluster was not as wanted
+	actions []Action
 }
 
 // Reconcile makes one pass over one FluxConfig.
@@ -82,6 +96,7 @@ func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconc
 	found, done, err := e.enter(ctx, name, func() client.Object { return &clusterconfigv1.FluxConfig{} })
 	if apierrors.IsNotFound(err) {
 		e.configs.forget(r.NamespacedName)
+		e.observe(Progress{Kind: clusterconfigv1.FluxConfigKind, Name: r.NamespacedName, Gone: true})
 		if err := e.wakeBeside(ctx, r.Namespace); err != nil {
 			return reconcile.Result{}, err
 		}
@@ -113,6 +128,7 @@ func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconc
 	if err != nil {
 		return reconcile.Result{}, ignoreGone(err)
 	}
+	e.observe(p.progress(failure, e.configs.attempts(r.NamespacedName, failure)))
 	if f := new(Failure); failure != nil && !errors.As(failure, &f) {
 		return reconcile.Result{}, failure // the cluster's, and passing: its status says so, and the queue spaces the attempts
 	}

@@ -16,6 +16,7 @@ import (
 
 	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	"github.com/plumb-gitops/plumb/api/meta"
+	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/fluxconfig"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -50,6 +51,7 @@ func (e *Engine) writeWanted(ctx context.Context, p *configPass) error {
 			return fmt.Errorf("%s: %w", kube.KeyOf(want), err)
 		}
 		p.wrote = true
+		p.actions = append(p.actions, Action{Key: kube.KeyOf(want), Verb: verbOf(have), At: e.now()})
 	}
 	return nil
 }
@@ -60,6 +62,14 @@ func (p *configPass) follow(want *unstructured.Unstructured) error {
 		return nil
 	}
 	return p.reader.follow(kube.KeyOf(want))
+}
+
+// verbOf says what was done to an object, in the words of package apply.
+func verbOf(have *unstructured.Unstructured) string {
+	if have == nil {
+		return string(apply.Created)
+	}
+	return string(apply.Configured)
 }
 
 // present is the object that is there under the name of one that is wanted; nil
