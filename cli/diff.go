@@ -61,11 +61,17 @@ Deletions come first. Values of Secrets are never shown.`,
 	flags.StringVar(&f.storage, "storage-path", "", "folder for fetched sources (default: a folder in the user's cache)")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "give up after this long")
 	flags.BoolVar(&f.exitCode, "exit-code", false, "end with exit code 1 when something would change")
-	flags.StringVarP(&f.output, "output", "o", "text", "text, json, yaml or markdown")
+	outputFlag(cmd, &f.output, diffForms...)
 	return cmd
 }
 
+// diffForms are the forms of differences.
+var diffForms = []string{"text", "json", "yaml", "markdown"}
+
 func showDiff(ctx context.Context, g *global, f diffFlags, names []string, in io.Reader) error {
+	if err := checkOutput(f.output, diffForms); err != nil {
+		return err
+	}
 	var differences []preview.Difference
 	var err error
 	if f.from != "" {

@@ -69,7 +69,9 @@ func TestEveryCommandHasAPageAndEveryPageACommand(t *testing.T) {
 	}
 	var have, want []string
 	for _, page := range pages {
-		have = append(have, strings.TrimSuffix(filepath.Base(page), ".md"))
+		if name := strings.TrimSuffix(filepath.Base(page), ".md"); name != "README" { // what all have in common
+			have = append(have, name)
+		}
 	}
 	for _, cmd := range documented() {
 		want = append(want, pageOf(cmd))

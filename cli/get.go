@@ -57,36 +57,25 @@ func getObjects(ctx context.Context, g *global, f getFlags, args []string) error
 	if err := f.listingFlags.check(); err != nil {
 		return err
 	}
-	l, err := g.lookup(f.namespace)
+	s, err := f.read(ctx, g, args, false, "kubectl get shows others")
 	if err != nil {
 		return err
 	}
-	requests, err := l.ourRequests(args, "kubectl get shows others")
-	if err != nil {
-		return err
-	}
-	if err := f.selection.check(requests, false); err != nil {
-		return err
-	}
-	found, missing, err := f.find(ctx, l, requests)
-	if err != nil {
-		return err
-	}
-	p := newListing(g.out, f.listingFlags, f.everywhere, len(requests) > 1)
-	p.single = len(requests) == 1 && len(requests[0].names) == 1
-	if len(found) > 0 || p.structured() {
-		if err := p.print(found); err != nil {
+	p := newListing(g.out, f.listingFlags, f.everywhere, s.several())
+	p.single = !s.several() && len(s.requests[0].names) == 1
+	if len(s.found) > 0 || p.structured() && len(s.missing) == 0 {
+		if err := p.print(s.found); err != nil {
 			return err
 		}
 	}
-	if len(missing) > 0 {
-		return errors.Join(missing...)
+	if len(s.missing) > 0 {
+		return errors.Join(s.missing...)
 	}
 	if f.watch {
-		return watchObjects(ctx, l, f, requests, found, p)
+		return watchObjects(ctx, s, f, p)
 	}
-	if len(found) == 0 && !p.structured() {
-		fmt.Fprintln(g.err, "nothing found", where(f.scope(l)))
+	if len(s.found) == 0 && !p.structured() {
+		fmt.Fprintln(g.err, "nothing found", where(f.scope(s.lookup)))
 	}
 	return nil
 }
@@ -100,13 +89,13 @@ func where(namespace string) string {
 }
 
 // watchObjects prints each change until Ctrl-C, which is how it ends.
-func watchObjects(ctx context.Context, l *lookup, f getFlags, requests []request, printed []unstructured.Unstructured, p *listing) error {
+func watchObjects(ctx context.Context, s *selected, f getFlags, p *listing) error {
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	news := newlySeen(printed)
+	news := newlySeen(s.found)
 	var all sync.WaitGroup
-	for _, r := range requests {
-		resource, err := l.Resource(r.kind, f.scope(l))
+	for _, r := range s.requests {
+		resource, err := s.Resource(r.kind, f.scope(s.lookup))
 		if err != nil {
 			return err
 		}

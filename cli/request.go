@@ -58,32 +58,21 @@ func requestObjects(ctx context.Context, g *global, f reconcileFlags, args []str
 	if err := checkOutput(f.output, textForms); err != nil {
 		return err
 	}
-	l, err := g.lookup(f.namespace)
-	if err != nil {
-		return err
-	}
-	requests, err := l.ourRequests(args, "nothing else can be reconciled")
-	if err != nil {
-		return err
-	}
-	if err := f.selection.check(requests, true); err != nil {
-		return err
-	}
 	limited, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	found, missing, err := f.find(limited, l, requests)
+	s, err := f.read(limited, g, args, true, "nothing else can be reconciled")
 	if err != nil {
 		return ended(ctx, limited, err)
 	}
 	show := newProgress(g.err)
-	r := &requester{f.requestFlags, l, g.out, show, waiting{cluster: l.Cluster, show: show, token: time.Now().Format(time.RFC3339Nano)}}
+	r := &requester{f.requestFlags, s.lookup, g.out, show, waiting{cluster: s.Cluster, show: show, token: time.Now().Format(time.RFC3339Nano)}}
 	// Objects that a word for many kinds names by the way need not be able to.
-	ranks, err := r.plan(limited, found, len(requests) == 1 || len(requests[0].names) > 0)
+	ranks, err := r.plan(limited, s.found, !s.several() || len(s.requests[0].names) > 0)
 	if err != nil {
 		return ended(ctx, limited, err)
 	}
 	results, err := r.run(ctx, limited, ranks)
-	return errors.Join(err, errors.Join(missing...), r.print(f.output, results))
+	return errors.Join(err, errors.Join(s.missing...), r.print(f.output, results))
 }
 
 // rank is when a kind's turn comes: what others are made from first.
@@ -244,7 +233,7 @@ func ask(ctx context.Context, cluster *kube.Cluster, key kube.Key, annotations m
 
 // print tells what became of each object.
 func (r *requester) print(format string, results []ending) error {
-	return printValue(r.out, format, results, func(out io.Writer) error {
+	return printValue(r.out, format, append([]ending{}, results...), func(out io.Writer) error {
 		for _, e := range results {
 			if e.Ready {
 				fmt.Fprintf(out, "%s is ready: %s\n", e.Object, cmp.Or(e.Revision, strings.TrimSpace(e.Message)))

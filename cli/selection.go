@@ -159,6 +159,35 @@ func (s *selection) check(requests []request, explicit bool) error {
 	return nil
 }
 
+// selected are objects of ours that were asked for.
+type selected struct {
+	*lookup
+	requests []request
+	found    []unstructured.Unstructured
+	missing  []error // about those that were named and are not there
+}
+
+// several tells whether more than one kind was asked for.
+func (s *selected) several() bool { return len(s.requests) > 1 }
+
+// read finds objects of ours by the arguments of a command. explicit is as for check,
+// hint as for ourRequests.
+func (s *selection) read(ctx context.Context, g *global, args []string, explicit bool, hint string) (*selected, error) {
+	l, err := g.lookup(s.namespace)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := l.ourRequests(args, hint)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(requests, explicit); err != nil {
+		return nil, err
+	}
+	found, missing, err := s.find(ctx, l, requests)
+	return &selected{l, requests, found, missing}, err
+}
+
 // scope is the namespace to look in, "" for all.
 func (s *selection) scope(l *lookup) string {
 	if s.everywhere {

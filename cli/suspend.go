@@ -70,30 +70,20 @@ func suspension(g *global, f *suspensionFlags, cmd *cobra.Command) *cobra.Comman
 // setSuspend says of objects whether they are suspended. It is written only where
 // they say otherwise, so that doing it again changes nothing.
 func setSuspend(ctx context.Context, g *global, f suspensionFlags, args []string) error {
-	l, err := g.lookup(f.namespace)
+	s, err := f.read(ctx, g, args, true, "nothing else can be suspended")
 	if err != nil {
 		return err
 	}
-	requests, err := l.ourRequests(args, "nothing else can be suspended")
-	if err != nil {
-		return err
-	}
-	if err := f.selection.check(requests, true); err != nil {
-		return err
-	}
-	found, errs, err := f.find(ctx, l, requests)
-	if err != nil {
-		return err
-	}
+	errs := s.missing
 	var changed []kube.Key
-	for i := range found {
-		obj := &found[i]
-		switch err := f.refusal(obj, len(requests) > 1); {
+	for i := range s.found {
+		obj := &s.found[i]
+		switch err := f.refusal(obj, s.several()); {
 		case errors.Is(err, errPassedOver):
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", kube.KeyOf(obj), err))
 		default:
-			wrote, err := f.write(ctx, g, l, obj)
+			wrote, err := f.write(ctx, g, s.lookup, obj)
 			if err != nil {
 				errs = append(errs, err)
 			}
@@ -105,7 +95,7 @@ func setSuspend(ctx context.Context, g *global, f suspensionFlags, args []string
 	if len(errs) > 0 || f.suspend || f.noWait {
 		return errors.Join(errs...)
 	}
-	return awaitReady(ctx, g, l, f.timeout, changed)
+	return awaitReady(ctx, g, s.lookup, f.timeout, changed)
 }
 
 // errPassedOver is for objects that a word for many kinds names by the way.

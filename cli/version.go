@@ -26,7 +26,7 @@ func newVersion(g *global) *cobra.Command {
 			return printVersion(g, output)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json or yaml")
+	outputFlag(cmd, &output, textForms...)
 	return cmd
 }
 

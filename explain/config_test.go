@@ -49,18 +49,7 @@ func TestWhyOfAFluxConfig(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			chain, err := Why(t.Context(), c.cluster, kube.KeyOf(having(t, config("", compliant)).only()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if chain.Ready != (c.blocker == "") || !strings.HasPrefix(chain.Blocker, c.blocker) {
-				t.Errorf("blocked by %q, want %q", chain.Blocker, c.blocker)
-			}
-			for _, s := range chain.Steps {
-				if s.State == Blocked && s.Stage != c.stage {
-					t.Errorf("%s blocks, want %s", s.Stage, c.stage)
-				}
-			}
+			c.cluster.blocked(t, kube.KeyOf(having(t, config("", compliant)).only()), c.blocker, c.stage)
 		})
 	}
 }

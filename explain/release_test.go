@@ -92,22 +92,29 @@ func TestWhyOfAReleaseGoesDownToThePod(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			chain, err := Why(t.Context(), c.cluster, c.of)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if chain.Ready != (c.blocker == "") || !strings.HasPrefix(chain.Blocker, c.blocker) {
-				t.Errorf("blocked by %q, want %q", chain.Blocker, c.blocker)
-			}
-			for _, s := range chain.Steps {
-				if s.State == Blocked && s.Stage != c.stage {
-					t.Errorf("%s blocks, want %s", s.Stage, c.stage)
-				}
-			}
+			c.cluster.blocked(t, c.of, c.blocker, c.stage)
 		})
 	}
 	if _, err := Why(t.Context(), objects{}, key); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// blocked asks why an object is not ready: a blocker that begins so, in that stage;
+// none where it is ready.
+func (o objects) blocked(t *testing.T, of kube.Key, blocker, stage string) {
+	t.Helper()
+	chain, err := Why(t.Context(), o, of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chain.Ready != (blocker == "") || !strings.HasPrefix(chain.Blocker, blocker) {
+		t.Errorf("blocked by %q, want %q", chain.Blocker, blocker)
+	}
+	for _, s := range chain.Steps {
+		if s.State == Blocked && s.Stage != stage {
+			t.Errorf("%s blocks, want %s", s.Stage, stage)
+		}
 	}
 }
 
