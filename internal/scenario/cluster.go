@@ -6,17 +6,20 @@ package scenario
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -216,5 +219,17 @@ func (c *Cluster) Audit(tb testing.TB, since Mark, user string) []Event {
 			tb.Fatal(err)
 		}
 		out = append(out, e)
+	}
+}
+
+// Await waits until the audit log has a request of a user's since a mark that is as
+// asked for. A file has nobody who tells of its changes, so it is read again.
+func (c *Cluster) Await(tb testing.TB, since Mark, user, what string, found func(Event) bool) {
+	tb.Helper()
+	err := wait.PollUntilContextTimeout(tb.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		return slices.ContainsFunc(c.Audit(tb, since, user), found), nil
+	})
+	if err != nil {
+		tb.Fatalf("the audit log has no %s", what)
 	}
 }
