@@ -9,13 +9,16 @@ ldflags := -s -w -X $(package).version=$(version) -X $(package).commit=$(commit)
 tags := disable_grpc_modules
 build := CGO_ENABLED=0 go build -trimpath -tags $(tags) -ldflags "$(ldflags)"
 
-.PHONY: help build devcluster demo demo-down test fuzz race bench lint generate generate-check presubmit release clean
+.PHONY: help build image devcluster demo demo-down test fuzz race bench lint generate generate-api generate-check presubmit release clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 build: ## bin/plumb, static
 	$(build) -o bin/plumb .
+
+image: ## a container image, IMAGE=plumb:dev
+	docker build --build-arg VERSION=$(version) --build-arg COMMIT=$(commit) -t $(or $(IMAGE),plumb:dev) .
 
 devcluster: ## bin/devcluster, a real control plane for demos and tests
 	@sh devcluster/build.sh
@@ -41,7 +44,11 @@ lint: ## gofmt, go vet and the linters of .golangci.yml (their first build takes
 	go tool -modfile=tools/golangci/go.mod golangci-lint run ./...
 	cd devcluster && go vet ./...
 
-generate: ## deep copies and CRDs from the Go types
+generate: generate-api ## deep copies and CRDs from the Go types, and deploy/ from those
+	go run . install --export --image plumb:dev > deploy/install.yaml.new
+	mv deploy/install.yaml.new deploy/install.yaml
+
+generate-api:
 	go tool -modfile=tools/go.mod controller-gen object paths=./api/... crd:crdVersions=v1 output:crd:artifacts:config=api/crds
 
 generate-check: ## fail when generated files are not up to date

@@ -135,6 +135,7 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 		},
 		StrictSubstitution: s.StrictSubstitution,
 		AdditiveReadyExpr:  s.AdditiveReadyExpr,
+		HelmDrift:          s.HelmDrift,
 		DriftRules:         rules,
 		Drift:              drift.NewLog(driftBytes),
 

@@ -124,7 +124,7 @@ applies in dependency order, prunes what left, puts back what drifted.`,
 	cmd.PersistentFlags().StringVar(&g.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, then ~/.kube/config, then the pod's service account)")
 	cmd.PersistentFlags().StringVar(&g.context, "context", "", "context of the kubeconfig to use")
 	_ = cmd.RegisterFlagCompletionFunc("context", g.completeContexts) // it fails only for a flag that is not there
-	cmd.AddCommand(newRun(g), newReconcile(g), newInstall(g), newUninstall(g),
+	cmd.AddCommand(newRun(g), newReconcile(g), newInstall(g), newUninstall(g), newCheck(g),
 		newGet(g), newTree(g), newWhy(g), newEvents(g), newLogs(g), newDrift(g), newSuspend(g), newResume(g), newBuild(g), newDiff(g), newVersion(g))
 	cmd.AddCommand(newConfig(g))
 	return cmd

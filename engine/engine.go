@@ -58,6 +58,8 @@ type Options struct {
 	Remote                kube.RemoteOptions // what kubeconfigs of other clusters may ask for
 	// StrictSubstitution makes a variable that is not defined an error.
 	StrictSubstitution bool
+	// HelmDrift puts drift back of HelmReleases whose driftDetection says nothing.
+	HelmDrift bool
 	// AdditiveReadyExpr asks of a dependency with a readyExpr to be Ready as well.
 	AdditiveReadyExpr bool
 	// Heavy admits rendering by its estimated bytes; nil admits all.
@@ -170,7 +172,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		sourceUses:   newSourceUses(),
 		otherUnits:   map[string]otherUnits{},
 		now:          time.Now,
-		releases:     &releaseUnits{ctx: ctx, graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}},
+		releases:     &releaseUnits{ctx: ctx, corrects: o.HelmDrift, graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}},
 		configs:      newConfigUnits(),
 		charts:       charts.New(chartBytes),
 		inventories:  &inventories{read: map[types.UID]readInventory{}},

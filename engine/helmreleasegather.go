@@ -266,5 +266,6 @@ func (e *Engine) releaseValues(ctx context.Context, p *releasePass, r *reader) e
 	}
 	p.values = merged
 	p.wish = helmrel.NewWish(p.object, p.chartOf(), values.Digest(merged))
+	p.wish.Spec.DriftDetection = p.unit.detection(p.object)
 	return nil
 }

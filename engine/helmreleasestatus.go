@@ -113,7 +113,7 @@ func releaseStatus(p *releasePass, out Outcome) helmv2.HelmReleaseStatus {
 // noteDrift says in the status what others changed, as of the last look: where drift
 // is put back, that is nothing.
 func noteDrift(s *helmv2.HelmReleaseStatus, p *releasePass) {
-	if !p.looked && detects(p.object) {
+	if !p.looked && detects(p.unit.detection(p.object)) {
 		return
 	}
 	if p.drift == "" {

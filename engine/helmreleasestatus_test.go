@@ -28,7 +28,7 @@ func TestDriftOfAReleaseIsToldOnce(t *testing.T) {
 		{"something else", true, "ConfigMap/apps/a was deleted", true, "ConfigMap/apps/a was deleted"},
 		{"put back", true, "", false, ""},
 	} {
-		p := &releasePass{object: hr, looked: step.looked, drift: step.drift}
+		p := &releasePass{unit: &releaseUnit{}, object: hr, looked: step.looked, drift: step.drift}
 		if told := newDrift(hr.Status, p); told != step.told {
 			t.Errorf("%s: event: %t, want %t", step.name, told, step.told)
 		}
@@ -42,7 +42,7 @@ func TestDriftOfAReleaseIsToldOnce(t *testing.T) {
 		}
 	}
 	hr.Spec.DriftDetection = nil
-	noteDrift(&hr.Status, &releasePass{object: hr})
+	noteDrift(&hr.Status, &releasePass{unit: &releaseUnit{}, object: hr})
 	if len(hr.Status.Conditions) > 0 {
 		t.Error("nobody looks any more, and the condition stays")
 	}

@@ -21,6 +21,8 @@ type releaseUnits struct {
 	graph *dag.Graph[types.NamespacedName]
 	alarm alarm
 	under sync.WaitGroup
+	// corrects puts drift back of releases whose spec says nothing of it.
+	corrects bool
 
 	mu  sync.Mutex
 	set map[types.NamespacedName]*releaseUnit
@@ -29,7 +31,8 @@ type releaseUnits struct {
 // releaseUnit is what is remembered of one HelmRelease between passes. All of it
 // can be found out again.
 type releaseUnit struct {
-	name types.NamespacedName
+	name     types.NamespacedName
+	corrects bool // see releaseUnits
 
 	mu       sync.Mutex
 	object   *helmv2.HelmRelease
@@ -83,7 +86,7 @@ func (s *releaseUnits) getOrAdd(name types.NamespacedName) *releaseUnit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.set[name] == nil {
-		s.set[name] = &releaseUnit{name: name}
+		s.set[name] = &releaseUnit{name: name, corrects: s.corrects}
 	}
 	return s.set[name]
 }
@@ -256,7 +259,7 @@ func (u *releaseUnit) touched(c live.Change) bool {
 		return false
 	}
 	w, ours := u.known[c.Record().Key]
-	detects := detects(u.object)
+	detects := detects(u.detection(u.object))
 	healthier := !u.whole && (c.Old == nil || c.New == nil || c.Old.Health != c.New.Health)
 	changed := detects && ours && (c.New == nil || c.New.Owned != w.Owned || c.New.Deleting)
 	gone := detects && c.New == nil
@@ -271,7 +274,7 @@ func (u *releaseUnit) touched(c live.Change) bool {
 // it: it is not as the pass left it. The caller holds the lock.
 func (u *releaseUnit) overtaken() bool {
 	defer func() { u.meanwhile = nil }()
-	if u.object == nil || !detects(u.object) {
+	if u.object == nil || !detects(u.detection(u.object)) {
 		return false
 	}
 	for key, now := range u.meanwhile {

@@ -126,7 +126,7 @@ func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found
 		state.Healthy = e.releaseHealthy(p)
 	}
 	step := helmrel.Decide(state)
-	if step.Action != helmrel.None || p.wish.Deleting || !detects(p.object) || len(f.records) == 0 {
+	if step.Action != helmrel.None || p.wish.Deleting || !detects(p.unit.detection(p.object)) || len(f.records) == 0 {
 		return step, f, nil
 	}
 	if err := e.look(ctx, p, f); err != nil {
@@ -138,14 +138,23 @@ func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found
 	return helmrel.Decide(state), f, nil
 }
 
-func detects(hr *helmv2.HelmRelease) bool {
-	d := hr.Spec.DriftDetection
+// detection is what becomes of drift: what the spec says, else what the engine does
+// by default.
+func (u *releaseUnit) detection(hr *helmv2.HelmRelease) *helmv2.DriftDetection {
+	if d := hr.Spec.DriftDetection; d != nil || !u.corrects {
+		return d
+	}
+	return &helmv2.DriftDetection{Mode: helmv2.DriftDetectionEnabled}
+}
+
+func detects(d *helmv2.DriftDetection) bool {
 	return d != nil && (d.Mode == helmv2.DriftDetectionEnabled || d.Mode == helmv2.DriftDetectionWarn)
 }
 
 // look compares the objects of the newest record with the cluster.
 func (e *Engine) look(ctx context.Context, p *releasePass, f *found) error {
-	ignore, err := drift.CompileIgnores(ignoreRules(p.object.Spec.DriftDetection.Ignore))
+	detection := p.unit.detection(p.object)
+	ignore, err := drift.CompileIgnores(ignoreRules(detection.Ignore))
 	if err != nil {
 		return fail(meta.FailedReason, Stall, prefixed("spec.driftDetection.", err))
 	}
@@ -155,7 +164,7 @@ func (e *Engine) look(ctx context.Context, p *releasePass, f *found) error {
 	}
 	p.unit.learn(f.drift.Known())
 	p.looked, p.drift = true, f.drift.String()
-	if p.object.Spec.DriftDetection.Mode == helmv2.DriftDetectionWarn {
+	if detection.Mode == helmv2.DriftDetectionWarn {
 		e.logDrift(p, f.drift, false)
 	}
 	return nil

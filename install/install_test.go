@@ -184,7 +184,7 @@ func TestRemembered(t *testing.T) {
 		t.Errorf("what cannot be read: %v", err)
 	}
 	deployment.SetAnnotations(nil)
-	if got, err := install.Remembered(deployment); err != nil || !cmp.Equal(got, install.Options{}) {
+	if got, err := install.Remembered(deployment); err != nil || !cmp.Equal(got, install.Options{Namespace: "gitops", Image: "plumb:v1"}) {
 		t.Errorf("nothing is remembered as %+v, %v", got, err)
 	}
 }

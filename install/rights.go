@@ -43,6 +43,8 @@ func EngineRules() []rbacv1.PolicyRule {
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
 		// Credentials and the key pair of a FluxConfig, and the accounts that it needs.
 		{APIGroups: []string{""}, Resources: []string{"secrets", "serviceaccounts"}, Verbs: []string{"create", "patch", "delete"}},
+		// Inventories that are too large for a status.
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create", "delete"}},
 		// Whom units act as.
 		{APIGroups: []string{""}, Resources: []string{"serviceaccounts"}, Verbs: []string{"impersonate"}},
 		// Tokens of accounts that clouds and other clusters trust.

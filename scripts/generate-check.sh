@@ -8,8 +8,13 @@ trap 'rm -rf "$copy"' EXIT
 trap 'exit 130' INT TERM
 cp -R Makefile go.mod go.sum api tools "$copy"
 find "$copy/api" \( -name 'zz_generated.*' -o -path '*/crds/*.yaml' \) -exec rm {} +
-make -s -C "$copy" generate
+make -s -C "$copy" generate-api
 if ! diff -r api "$copy/api"; then
 	echo "the generated files are not up to date; run: make generate" >&2
+	exit 1
+fi
+go run . install --export --image plumb:dev >"$copy/install.yaml"
+if ! diff deploy/install.yaml "$copy/install.yaml"; then
+	echo "deploy/install.yaml is not up to date; run: make generate" >&2
 	exit 1
 fi

@@ -67,13 +67,14 @@ var controllers = []struct {
 	name, component, enabled string
 	on                       func(*Settings) *bool
 	does                     string
+	done                     bool // Plumb does it
 }{
-	{"source-controller", "source", "true", func(s *Settings) *bool { return &s.Sources }, "fetch sources"},
-	{"kustomize-controller", "kustomize", "true", func(s *Settings) *bool { return &s.Kustomizations }, "work on Kustomizations"},
-	{"helm-controller", "helm", "true", func(s *Settings) *bool { return &s.HelmReleases }, "work on HelmReleases"},
-	{"notification-controller", "notification", "true", func(s *Settings) *bool { return &s.Notifications }, "send notifications and receive webhooks"},
-	{"image-reflector-controller", "image", "false", func(s *Settings) *bool { return &s.ImageReflection }, "look for new images"},
-	{"image-automation-controller", "image", "false", func(s *Settings) *bool { return &s.ImageAutomation }, "write new images to Git"},
+	{"source-controller", "source", "true", func(s *Settings) *bool { return &s.Sources }, "fetch sources", true},
+	{"kustomize-controller", "kustomize", "true", func(s *Settings) *bool { return &s.Kustomizations }, "work on Kustomizations", true},
+	{"helm-controller", "helm", "true", func(s *Settings) *bool { return &s.HelmReleases }, "work on HelmReleases", true},
+	{"notification-controller", "notification", "true", func(s *Settings) *bool { return &s.Notifications }, "send notifications and receive webhooks", false},
+	{"image-reflector-controller", "image", "false", func(s *Settings) *bool { return &s.ImageReflection }, "look for new images", false},
+	{"image-automation-controller", "image", "false", func(s *Settings) *bool { return &s.ImageAutomation }, "write new images to Git", false},
 }
 
 var allKeys = sync.OnceValue(func() []Key {

@@ -101,7 +101,17 @@ func Parse(given Values) (s Settings, notes []string, err error) {
 		s.values[key.Name] = value
 	}
 	errs = append(errs, s.agree())
-	return s, notes, errors.Join(errs...)
+	return s, append(notes, s.notYet(given)...), errors.Join(errs...)
+}
+
+// notYet says what is asked for and not done.
+func (s *Settings) notYet(given Values) (notes []string) {
+	for _, c := range controllers {
+		if given[c.name+".enabled"] != "" && *c.on(s) && !c.done {
+			notes = append(notes, c.name+".enabled: Plumb does not "+c.does+" yet")
+		}
+	}
+	return notes
 }
 
 // agree checks what several settings say together.

@@ -143,6 +143,18 @@ func TestPage(t *testing.T) {
 	}
 }
 
+func TestNotYet(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]int{"": 0, "true": 1, "false": 0} {
+		if _, notes, err := Parse(Values{"image-reflector-controller.enabled": given}); err != nil || len(notes) != want {
+			t.Errorf("image-reflector-controller.enabled=%s: notes are %q, %v", given, notes, err)
+		}
+	}
+	if _, notes, err := Parse(Values{"helm-controller.enabled": "true"}); err != nil || len(notes) != 0 {
+		t.Errorf("what is done is noted: %q, %v", notes, err)
+	}
+}
+
 // row is a setting's line of the page.
 func row(k Key) string {
 	code := func(text string) string {
@@ -162,5 +174,9 @@ func row(k Key) string {
 	if k.note != "" {
 		meaning += "; " + k.note
 	}
-	return "| `" + k.Name + "` | " + code(fallback) + "| " + meaning + " | " + k.Want + " | " + string(k.Effect) + " | " + code(flag) + "| `TestEveryKey/" + k.Name + "` |"
+	test := "TestEveryKey/" + k.Name
+	if k.Effect == Reinstall { // package install has it
+		test = "TestSettingShapesTheInstallation/" + k.Name
+	}
+	return "| `" + k.Name + "` | " + code(fallback) + "| " + meaning + " | " + k.Want + " | " + string(k.Effect) + " | " + code(flag) + "| `" + test + "` |"
 }

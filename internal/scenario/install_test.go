@@ -30,6 +30,8 @@ func TestInstallAndUninstall(t *testing.T) {
 	if !strings.Contains(said, "plumb install --crds-only") {
 		t.Errorf("run without the definitions said %q", said)
 	}
+	checkSays(t, w, 0, "rights", "you may install")
+	checkSays(t, w, 1, "installation", "run plumb install", "--installed")
 	plumb(t, kubeconfig, 2, "install")
 	plumb(t, kubeconfig, 2, "install", "--image", "plumb:v1", "--config", "concurent=3")
 	plumb(t, kubeconfig, 0, "install", "--crds-only")
@@ -43,6 +45,7 @@ func TestInstallAndUninstall(t *testing.T) {
 	if !strings.Contains(said, "Deployment/flux-system/plumb is ready") {
 		t.Errorf("it did not wait: %q", said)
 	}
+	checks(t, w)
 	upgrades(t, w)
 	takesOver(t, w)
 
@@ -56,6 +59,47 @@ func TestInstallAndUninstall(t *testing.T) {
 	plumb(t, kubeconfig, 0, "reconcile", "--once", "-f", objects, "--storage-path", storage)
 	besideControllers(t, w, storage)
 	uninstalls(t, w, repo.URL)
+}
+
+// checkSays holds one line of plumb check.
+func checkSays(t *testing.T, w *scenario.World, code int, check, text string, args ...string) {
+	t.Helper()
+	said := plumb(t, w.Kubeconfig, code, append([]string{"check"}, args...)...)
+	for line := range strings.Lines(said) {
+		if strings.HasPrefix(line, check+"  ") && strings.Contains(line, text) {
+			return
+		}
+	}
+	t.Errorf("plumb check has no %s with %q:\n%s", check, text, said)
+}
+
+// checks: an installation without an engine, and then with one thing wrong after
+// the other.
+func checks(t *testing.T, w *scenario.World) {
+	t.Helper()
+	checkSays(t, w, 1, "engine", "nobody has the lease")
+	checkSays(t, w, 1, "rights of plumb", "all that it needs")
+	checkSays(t, w, 1, "installation", "as this version of plumb makes it")
+	checkSays(t, w, 1, "definitions", "as this version of plumb has them")
+	w.Apply(`apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: hook}
+webhooks:
+  - name: hook.example.com
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    clientConfig: {service: {namespace: default, name: nobody}}
+    rules: [{apiGroups: [example.com], apiVersions: [v1], operations: ["*"], resources: ["*"]}]
+`)
+	checkSays(t, w, 1, "webhooks", "nobody behind Service/default/nobody")
+	w.Delete(scenario.Key("ClusterRoleBinding", "", "plumb-engine-flux-system"))
+	w.Patch(scenario.Key("ClusterRole", "", "plumb-engine-flux-system"), "somebody", `{"rules":[]}`)
+	checkSays(t, w, 1, "rights of plumb", "ClusterRoleBinding/plumb-engine-flux-system is not there")
+	checkSays(t, w, 1, "rights of plumb", "ClusterRole/plumb-engine-flux-system is not as plumb install makes it (rules)")
+	w.Patch(scenario.Key("ConfigMap", "flux-system", "plumb-config"), "somebody", `{"data":{"concurent":"3"}}`)
+	checkSays(t, w, 1, "settings", "concurent is no setting")
+	w.Patch(scenario.Key("ConfigMap", "flux-system", "plumb-config"), "somebody", `{"data":{"concurent":null}}`)
 }
 
 // upgrades: what no flag names stays as it was, and rights that are needed no more go.
@@ -98,6 +142,7 @@ func takesOver(t *testing.T, w *scenario.World) {
 	if !strings.Contains(said, "other/source-controller") || !strings.Contains(said, "--takeover") {
 		t.Errorf("beside other controllers install said %q", said)
 	}
+	checkSays(t, w, 1, "controllers", "other/source-controller")
 	said = plumb(t, w.Kubeconfig, 0, "install", "--takeover", "--wait=false")
 	if !strings.Contains(said, "scaled to zero") || !strings.Contains(said, "--hand-back") {
 		t.Errorf("it has taken over and said %q", said)

@@ -53,7 +53,7 @@ func asInstalled(t *testing.T, w *scenario.World) {
 			args[i] = flag + "=" + storage
 		}
 	}
-	w.StartAs([]string{"POD_NAMESPACE=flux-system"}, append(args, "--kubeconfig", file, "--log-format", "text")...)
+	w.StartAs([]string{"POD_NAMESPACE=flux-system"}, append(args, "--kubeconfig", file, "--log-format", "text", "--max-status-inventory", "0")...)
 }
 
 // fleet is what a repository of the tests of rights holds, for a namespace.
@@ -97,11 +97,13 @@ spec:
   gitRepository: {url: %[2]s, ref: {branch: main}}
   kustomizations: [{name: app, path: ./app, prune: true}]
 ---
-{apiVersion: v1, kind: Secret, metadata: {name: parameters, namespace: %[1]s}, data: {httpsKey: %[3]s}}
+{apiVersion: v1, kind: Namespace, metadata: {name: %[1]s-whole}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: parameters, namespace: %[1]s-whole}, data: {httpsKey: %[3]s}}
 ---
 apiVersion: clusterconfig.azure.com/v1alpha1
 kind: FluxConfig
-metadata: {name: whole, namespace: %[1]s}
+metadata: {name: whole, namespace: %[1]s-whole}
 spec:
   scope: cluster
   suspend: true
@@ -151,8 +153,8 @@ func settled(w *scenario.World, ns string) {
 	w.Ready(scenario.Key("FluxConfig", ns, "team"), "Compliant")
 	w.Ready(scenario.Key("HelmRelease", ns, "release"))
 	w.Ready(scenario.Key("Kustomization", ns, "remote"))
-	w.There(scenario.Key("Secret", ns, "whole-auth"))
-	w.There(scenario.Key("ClusterRoleBinding", "", "flux-applier-binding-"+ns))
+	w.There(scenario.Key("Secret", ns+"-whole", "whole-auth"))
+	w.There(scenario.Key("ClusterRoleBinding", "", "flux-applier-binding-"+ns+"-whole"))
 	for _, source := range []string{"Bucket/bucket", "OCIRepository/artifact", "HelmRepository/charts"} {
 		kind, name, _ := strings.Cut(source, "/")
 		w.Until(scenario.Key(kind, ns, name), "it has a status", func(obj *unstructured.Unstructured) bool {
@@ -164,14 +166,15 @@ func settled(w *scenario.World, ns string) {
 
 // takenDown deletes everything and waits until the engine has let it go.
 func takenDown(w *scenario.World, ns string) {
-	kinds := []string{"Kustomization/remote", "FluxConfig/whole", "FluxConfig/bucket", "FluxConfig/artifact", "FluxConfig/team", "HelmRepository/charts"}
-	for _, ref := range kinds {
-		kind, name, _ := strings.Cut(ref, "/")
-		w.Delete(scenario.Key(kind, ns, name))
+	all := []kube.Key{
+		scenario.Key("Kustomization", ns, "remote"), scenario.Key("FluxConfig", ns+"-whole", "whole"), scenario.Key("FluxConfig", ns, "bucket"),
+		scenario.Key("FluxConfig", ns, "artifact"), scenario.Key("FluxConfig", ns, "team"), scenario.Key("HelmRepository", ns, "charts"),
 	}
-	for _, ref := range kinds {
-		kind, name, _ := strings.Cut(ref, "/")
-		w.Gone(scenario.Key(kind, ns, name))
+	for _, key := range all {
+		w.Delete(key)
+	}
+	for _, key := range all {
+		w.Gone(key)
 	}
 }
 
@@ -256,6 +259,7 @@ func TestInstalledRights(t *testing.T) {
 	asInstalled(t, w)
 	w.Apply(everything(t, w, "team", repo.URL))
 	settled(w, "team")
+	checkSays(t, w, 0, "engine", "works on this cluster", "--installed")
 	w.Patch(scenario.Key("ConfigMap", "team", "app"), "somebody", `{"data":{"value":"drifted"}}`)
 	w.Has(scenario.Key("ConfigMap", "team", "app"), "x", "data", "value")
 	files := fleet("team")
