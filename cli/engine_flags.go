@@ -138,9 +138,8 @@ func (f *engineFlags) options(cluster *kube.Cluster, log logr.Logger) (engine.Op
 		HelmDrift:          s.HelmDrift,
 		DriftRules:         rules,
 		Drift:              drift.NewLog(driftBytes),
-
-		Namespaces:     f.namespaces,
-		LeaderElection: engine.Election{Enabled: true, Namespace: f.leaseNamespace, Name: install.Lease},
+		Namespaces:         f.namespaces,
+		LeaderElection:     engine.Election{Enabled: true, Namespace: f.leaseNamespace, Name: install.Lease},
 	}, nil
 }
 
