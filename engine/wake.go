@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -45,6 +47,23 @@ func (a *alarm) wake(names ...types.NamespacedName) {
 	for _, name := range names {
 		a.queue.Add(reconcile.Request{NamespacedName: name})
 	}
+}
+
+// wakeLater is wake for what nobody waits for: whoever is woken otherwise, even after
+// it, comes first.
+func (a *alarm) wakeLater(names ...types.NamespacedName) {
+	a.mu.Lock()
+	queue, orders := a.queue.(priorityqueue.PriorityQueue[reconcile.Request])
+	a.mu.Unlock()
+	if !orders {
+		a.wake(names...)
+		return
+	}
+	requests := make([]reconcile.Request, len(names))
+	for i, name := range names {
+		requests[i].NamespacedName = name
+	}
+	queue.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, requests...)
 }
 
 // wakeAfter puts a key into the queue once a time is over.
@@ -105,7 +124,7 @@ func (e *Engine) wakeUsers(name sourceName) {
 			others = append(others, u.name)
 		}
 	}
-	e.wakeUnits(others...)
+	e.unitAlarm.wakeLater(others...)
 	for _, u := range e.releases.all() {
 		hr := u.state()
 		if hr == nil {
