@@ -20,7 +20,8 @@ import (
 
 // ensureChart makes the HelmChart that spec.chart stands for, or brings it up to
 // date, and removes one that is not asked for any more. The status names it, so
-// that it is found again when the spec names another source.
+// that it is found again when the spec names another source. p.chartAt is from which
+// generation of it on the chart is what is asked for.
 func (e *Engine) ensureChart(ctx context.Context, p *releasePass) error {
 	want := chartFor(p.object)
 	before := p.object.Status.HelmChart
@@ -56,10 +57,15 @@ func (e *Engine) ensureChart(ctx context.Context, p *releasePass) error {
 	next.Spec = want.Spec
 	next.Spec.Suspend = have.Spec.Suspend
 	next.Labels, next.Annotations = laid(have.Labels, want.Labels), laid(have.Annotations, want.Annotations)
-	if reflect.DeepEqual(next, have) {
-		return nil
+	if !reflect.DeepEqual(next, have) {
+		if err := e.client.Patch(ctx, next, client.MergeFrom(have)); err != nil {
+			return err
+		}
 	}
-	return e.client.Patch(ctx, next, client.MergeFrom(have))
+	if !have.Spec.Suspend {
+		p.chartAt = next.Generation
+	}
+	return nil
 }
 
 // chartKey names a HelmChart as actions do.

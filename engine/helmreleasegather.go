@@ -37,6 +37,7 @@ type releasePass struct {
 	begun      time.Time
 	source     sourceName
 	snapshot   source.Snapshot
+	chartAt    int64 // generation of the HelmChart that this release's spec made, 0 for a source of others
 	chart      *charts.Chart
 	values     map[string]any
 	wish       helmrel.Wish
@@ -190,9 +191,13 @@ func (e *Engine) releaseChart(ctx context.Context, p *releasePass) error {
 	kind, name := p.object.GetChart()
 	p.source = sourceName{Kind: kind, NamespacedName: name}
 	found, ok := e.snapshots.get(p.source)
-	if !ok {
+	old := ok && e.snapshots.generation(p.source) < p.chartAt
+	if !ok || old {
 		text := fmt.Errorf("source '%s' not found", p.source)
-		if e.snapshots.known(p.source) {
+		switch {
+		case old:
+			text = fmt.Errorf("source '%s' has no artifact of its present spec yet", p.source)
+		case e.snapshots.known(p.source):
 			text = fmt.Errorf("source '%s' has no artifact yet", p.source)
 			e.lacking(p.source)
 		}

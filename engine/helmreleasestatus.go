@@ -74,8 +74,11 @@ func (e *Engine) settledRelease(p *releasePass, f *found) Outcome {
 func unsettled(p *releasePass, step helmrel.Step, next Next) Outcome {
 	c := last(p)
 	out := Outcome{Reason: c.Reason, Message: c.Message, Revision: p.wish.Chart.Version, Next: next, Actions: p.actions}
-	if next == Stall {
+	switch {
+	case next == Stall:
 		p.stalled = step.Message
+	case step.Reason != "":
+		out.Reason, out.Message = step.Reason, step.Message
 	}
 	return out
 }

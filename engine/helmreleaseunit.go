@@ -49,6 +49,7 @@ type releaseUnit struct {
 	// meanwhile is how the objects that changed during a pass are now, nil for those
 	// that are gone. Only its end can tell its own changes from those of others.
 	meanwhile map[kube.Key]*live.Record
+	records   recordsOf
 	again     bool // and something came in meanwhile
 	made      releaseInput
 	stop      context.CancelFunc
@@ -122,7 +123,7 @@ func (s *releaseUnits) begin(p *releasePass, run func(context.Context), ended fu
 	u := p.unit
 	u.mu.Lock()
 	u.working, u.again, u.stop, u.made = true, false, stop, releaseInputOf(p)
-	u.dirty, u.meanwhile = false, map[kube.Key]*live.Record{} // what changes from now on shows
+	u.dirty, u.meanwhile, u.records.news = false, map[kube.Key]*live.Record{}, map[string]string{} // what changes from now on shows
 	u.mu.Unlock()
 	s.under.Go(func() {
 		defer ended()
@@ -270,10 +271,14 @@ func (u *releaseUnit) touched(c live.Change) bool {
 	return true
 }
 
-// overtaken tells, at the end of a pass, whether somebody changed an object behind
-// it: it is not as the pass left it. The caller holds the lock.
+// overtaken tells, at the end of a pass, whether somebody changed a record or an object
+// behind it: it is not as the pass left it. The caller holds the lock.
 func (u *releaseUnit) overtaken() bool {
 	defer func() { u.meanwhile = nil }()
+	if u.records.overtaken() {
+		u.dirty = true
+		return true
+	}
 	if u.object == nil || !detects(u.detection(u.object)) {
 		return false
 	}

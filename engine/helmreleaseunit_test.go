@@ -10,6 +10,7 @@ import (
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/dag"
 	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/helmrel"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 )
@@ -54,5 +55,53 @@ func TestReleaseSeesWhatHappensDuringItsPass(t *testing.T) {
 				t.Errorf("looked at again: %t, want %t", u.dirty, c.again)
 			}
 		})
+	}
+}
+
+// TestReleaseSeesWhatOthersRecord: it is looked at for what others write into Helm's
+// records, and not for what its own pass did.
+func TestReleaseSeesWhatOthersRecord(t *testing.T) {
+	t.Parallel()
+	at := helmrel.Target{Name: "web", StorageNamespace: "apps"}
+	type news struct{ secret, version string }
+	for name, c := range map[string]struct {
+		namespace, release string
+		comes              news
+		want               bool
+	}{
+		"its own write":               {"apps", "web", news{"v1", "5"}, false},
+		"an older state":              {"apps", "web", news{"v1", "4"}, false},
+		"a change":                    {"apps", "web", news{"v1", "6"}, true},
+		"a new record":                {"apps", "web", news{"v2", "6"}, true},
+		"a record is gone":            {"apps", "web", news{"v1", ""}, true},
+		"one is gone that it purged":  {"apps", "web", news{"v0", ""}, false},
+		"of another release":          {"apps", "db", news{"v1", "6"}, false},
+		"of its name, somewhere else": {"other", "web", news{"v1", "6"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			between, within := &releaseUnit{}, &releaseUnit{working: true}
+			within.records.news = map[string]string{}
+			if within.recorded(c.namespace, c.release, c.comes.secret, c.comes.version) {
+				t.Error("a pass was to be woken by what it may have written itself")
+			}
+			between.noteRecords(at, map[string]string{"v1": "5"})
+			if got := between.recorded(c.namespace, c.release, c.comes.secret, c.comes.version); got != c.want || between.dirty != c.want {
+				t.Errorf("between passes: %t, want %t", got, c.want)
+			}
+			within.noteRecords(at, map[string]string{"v1": "3"})
+			if within.recorded(c.namespace, c.release, c.comes.secret, c.comes.version) {
+				t.Error("a pass was to be woken by what it may have written itself")
+			}
+			within.noteRecords(at, map[string]string{"v1": "5"}) // the last look
+			if got := within.records.overtaken(); got != c.want {
+				t.Errorf("at the end of a pass: %t, want %t", got, c.want)
+			}
+		})
+	}
+	gone := &releaseUnit{}
+	gone.noteRecords(at, map[string]string{"v1": "5"})
+	if gone.lost("", map[string]bool{"apps/v1": true}) || gone.lost("other", nil) || !gone.lost("apps", nil) || !gone.dirty {
+		t.Error("a record that went while nobody watched was not missed")
 	}
 }

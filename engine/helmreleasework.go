@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	helmkube "helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -21,6 +20,7 @@ import (
 	helmclient "github.com/plumb-gitops/plumb/helmrel/client"
 	"github.com/plumb-gitops/plumb/helmrel/postrender"
 	"github.com/plumb-gitops/plumb/helmrel/storage"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/prune"
 )
@@ -118,6 +118,7 @@ func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found
 	if err != nil {
 		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
 	}
+	p.unit.noteRecords(target, f.driver.Versions())
 	if f.records, err = f.driver.Records(); err != nil {
 		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
 	}
@@ -186,6 +187,7 @@ func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Ac
 		ServerSide:       helmrel.AppliesServerSide(p.wish, a, records),
 		Force:            a == helmrel.Upgrade && spec.Upgrade != nil && spec.Upgrade.Force || a == helmrel.Rollback && spec.Rollback != nil && spec.Rollback.Force,
 		CreatesNamespace: spec.Install != nil && spec.Install.CreateNamespace,
+		Former:           helmrel.Remaining(records).Manifests,
 		Known:            p.unit.written(), Checks: p.checks,
 		Legacy: spec.WaitStrategy != nil && spec.WaitStrategy.Name == "legacy",
 	})
@@ -194,6 +196,7 @@ func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Ac
 // take takes one step, and stores before and behind it what the next one goes by.
 func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f *found) error {
 	status := *p.object.Status.DeepCopy()
+	failpoint.Hit("release." + string(step.Action))
 	helmrel.Begin(&status, p.wish, step)
 	progressing(&status, p, step)
 	if err := e.saveRelease(ctx, p, status); err != nil {
@@ -203,7 +206,10 @@ func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f 
 	if err != nil {
 		return err
 	}
-	p.tried = &o
+	if step.Tries() {
+		p.tried = &o
+	}
+	failpoint.Hit("release.acted")
 	status = *p.object.Status.DeepCopy()
 	told := helmrel.Conclude(&status, p.wish, o, e.now())
 	// Also when we are stopped: what was done has to be known.
@@ -236,7 +242,7 @@ func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *
 	}
 	c := e.releaseClient(ctx, p, step.Action, f.records)
 	job := action.Job{
-		Wish: p.wish, Values: p.values, Client: helmkube.Interface(c), Getter: helmclient.Getter{Cluster: p.cluster, Namespace: p.wish.Namespace},
+		Wish: p.wish, Values: p.values, Client: c, Getter: helmclient.Getter{Cluster: p.cluster, Namespace: p.wish.Namespace},
 		Capabilities: capabilities, Records: f.driver, Definitions: c.Definitions,
 		Timeout: p.object.GetTimeout(), MaxHistory: p.object.GetMaxHistory(), ServerSide: c.ServerSide,
 	}
@@ -249,6 +255,7 @@ func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *
 		job.Chart, job.PostRenderer = p.copyOfChart(), postrender.New(ctx, p.object)
 	}
 	o := action.Run(ctx, step, job)
+	p.unit.noteRecords(step.Target, f.driver.Versions())
 	e.keepChanges(p, c)
 	if err := c.Close(); err != nil {
 		e.log.Error(err, "an action's watches could not be ended", "name", p.unit.name.String())

@@ -68,6 +68,11 @@ func Run(ctx context.Context, o Options, started func()) error {
 	})); err != nil {
 		return err
 	}
+	if !o.Off.HelmReleases {
+		if err := mgr.Add(manager.RunnableFunc(e.watchRecords)); err != nil {
+			return err
+		}
+	}
 	if err := e.watchDefinitions(ctx, mgr.GetCache()); err != nil {
 		return err
 	}

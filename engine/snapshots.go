@@ -27,9 +27,28 @@ func sourceOf(k *kustomizev1.Kustomization) sourceName {
 type snapshots struct {
 	mu   sync.RWMutex
 	last map[sourceName]source.Snapshot // the zero Snapshot for a source that has none yet
+	// made is the generation of the source that its snapshot was fetched for. The cache
+	// of objects would tell that too, a little late.
+	made map[sourceName]int64
 }
 
-func newSnapshots() *snapshots { return &snapshots{last: map[sourceName]source.Snapshot{}} }
+func newSnapshots() *snapshots {
+	return &snapshots{last: map[sourceName]source.Snapshot{}, made: map[sourceName]int64{}}
+}
+
+// fetched notes for which generation of a source its snapshot was fetched.
+func (s *snapshots) fetched(name sourceName, generation int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made[name] = generation
+}
+
+// generation is that of the source for which its snapshot was fetched.
+func (s *snapshots) generation(name sourceName) int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.made[name]
+}
 
 func (s *snapshots) get(name sourceName) (source.Snapshot, bool) {
 	s.mu.RLock()
@@ -68,6 +87,7 @@ func (s *snapshots) forget(name sourceName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.last, name)
+	delete(s.made, name)
 }
 
 // digests are those of the content and of the archives of all snapshots in use.

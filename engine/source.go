@@ -101,7 +101,9 @@ func (e sources) restore(ctx context.Context, name sourceName, obj fetch.Object)
 		}
 	}
 	e.offer(ctx, name, snapshot)
-	if e.snapshots.set(name, snapshot) {
+	changed := e.snapshots.set(name, snapshot)
+	e.snapshots.fetched(name, fetchedFor(obj))
+	if changed {
 		e.wakeUsers(name)
 	}
 }
@@ -138,9 +140,13 @@ func (e sources) reportSource(ctx context.Context, name sourceName, was, obj fet
 		return reconcile.Result{}, ignoreGone(err)
 	}
 	// The status comes first: units may name this revision in theirs.
-	if out.Ready() && (e.snapshots.set(name, snapshot) || was.GetObservedGeneration() != obj.GetGeneration()) {
-		e.wakeUsers(name)
-		e.tidy(ctx)
+	if out.Ready() {
+		changed := e.snapshots.set(name, snapshot)
+		e.snapshots.fetched(name, obj.GetGeneration()) // behind it: nobody may take the former one for this
+		if changed || fetchedFor(was) != obj.GetGeneration() {
+			e.wakeUsers(name)
+			e.tidy(ctx)
+		}
 	}
 	e.announceSource(name, was, obj, out)
 	wait := time.Duration(0)

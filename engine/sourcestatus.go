@@ -53,6 +53,14 @@ func describe(obj fetch.Object, out Outcome, verified string, err error) {
 	setConditions(have, conditions, obj.GetGeneration())
 }
 
+// fetchedFor is the generation of a source for which it was last fetched.
+func fetchedFor(obj fetch.Object) int64 {
+	if c := apimeta.FindStatusCondition(*obj.GetConditions(), sourcev1.ArtifactInStorageCondition); c != nil {
+		return c.ObservedGeneration // a failure since then leaves it
+	}
+	return obj.GetObservedGeneration()
+}
+
 func refusesSignature(err error) bool { return errors.As(err, new(*source.VerifyError)) }
 
 // announceSource sends an event when something is new.
@@ -87,7 +95,10 @@ func setConditions(have *[]metav1.Condition, want map[string]metav1.Condition, g
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		c := want[name]
-		c.Type, c.ObservedGeneration = name, generation
+		c.Type = name
+		if c.ObservedGeneration == 0 { // else it is kept as it was
+			c.ObservedGeneration = generation
+		}
 		apimeta.SetStatusCondition(have, c)
 	}
 }

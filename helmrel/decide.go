@@ -8,6 +8,7 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	"github.com/plumb-gitops/plumb/api/meta"
 )
 
 // Action is what to do next with a release.
@@ -26,6 +27,7 @@ const (
 	Unlock             Action = "unlock"  // a record says pending, and nobody is at work: note that
 	Promote            Action = "promote" // what failed to become ready in time did so later: note that
 	Adopt              Action = "adopt"   // a record is ours that the status does not know: remember it
+	Tidy               Action = "tidy"    // older records say deployed, and are not: note that
 	None               Action = ""        // all is as it should be; for one that is deleted: all is gone
 	Wait               Action = "wait"    // come back after Step.After, or when something changes
 	Stall              Action = "stall"   // only another input helps
@@ -37,9 +39,19 @@ type Step struct {
 	Target  Target        // the release that it is about
 	Version int           // of the record: to roll back to, to unlock, to promote, to test, to adopt
 	Retry   bool          // the same was tried before and failed: leave time in between
+	Done    bool          // it is done already, by a process that ended before it wrote the status
 	After   time.Duration // how long a Wait takes
 	Reason  string        // for conditions and events, where the step itself tells one
 	Message string        // why, for people
+}
+
+// Tries tells whether the step does more than to note what is true.
+func (s Step) Tries() bool {
+	switch s.Action {
+	case Unlock, Promote, Adopt, Tidy:
+		return false
+	}
+	return !s.Done
 }
 
 // rule is one reason to do something. It returns false when it does not apply.
@@ -47,7 +59,7 @@ type rule func(s *State) (Step, bool)
 
 // rules in the order in which they go: what stands in the way of everything else
 // comes first, what is nice to have last.
-var rules = []rule{deleted, moved, locked, absent, renamed, failed, foreign, outdated, untested, drifted}
+var rules = []rule{untidy, deleted, moved, locked, absent, renamed, failed, foreign, outdated, untested, drifted}
 
 // Decide tells what to do next. It is to be asked again after each step, with
 // the status and the records as they are then, until it says None, Wait or Stall.
@@ -63,6 +75,22 @@ func Decide(s State) Step {
 	return Step{Action: None, Target: s.Wish.Target}
 }
 
+// untidy: the newest record says what is true, and older ones say that they are
+// deployed, too: a write failed or a process ended between the two.
+func untidy(s *State) (Step, bool) {
+	newest := s.newest()
+	if newest == nil || newest.Status != release.StatusDeployed && newest.Status != release.StatusUninstalled {
+		return Step{}, false
+	}
+	for _, r := range s.Records[1:] {
+		if r.Status == release.StatusDeployed {
+			return Step{Action: Tidy, Target: Reads(s.Wish, s.Status), Version: newest.Version,
+				Message: fmt.Sprintf("%s says deployed, and %s is %s", r, newest, newest.Status)}, true
+		}
+	}
+	return Step{}, false
+}
+
 // deleted: the HelmRelease is to go, and what it released goes first. A release
 // that others made and that was never taken over stays.
 func deleted(s *State) (Step, bool) {
@@ -76,7 +104,7 @@ func deleted(s *State) (Step, bool) {
 	case newest.Status == release.StatusUninstalled && s.keepsHistory():
 		return Step{Action: None, Message: "it is uninstalled"}, true
 	}
-	return Step{Action: Uninstall, Target: Reads(s.Wish, s.Status), Message: "the HelmRelease is deleted"}, true
+	return s.uninstall(Reads(s.Wish, s.Status), "the HelmRelease is deleted"), true
 }
 
 // moved: another name or namespace is another release; the one before goes first.
@@ -85,30 +113,55 @@ func moved(s *State) (Step, bool) {
 	if former == s.Wish.Target {
 		return Step{}, false
 	}
-	return Step{Action: Uninstall, Target: former, Message: fmt.Sprintf(
+	return s.uninstall(former, fmt.Sprintf(
 		"the release is to be %s with its records in %s, and was %s with its records in %s", s.Wish.Namespace+"/"+s.Wish.Name,
-		s.Wish.StorageNamespace, former.Namespace+"/"+former.Name, former.StorageNamespace)}, true
+		s.Wish.StorageNamespace, former.Namespace+"/"+former.Name, former.StorageNamespace)), true
 }
+
+// uninstall takes a release down that is not wanted any more. One that was refused
+// is tried again when some time has passed, or something new came in.
+func (s *State) uninstall(t Target, why string) Step {
+	return Step{Action: Uninstall, Target: t, Retry: s.said(helmv2.ReleasedCondition, helmv2.UninstallFailedReason), Message: why}
+}
+
+// abandoned is how old a record has to be that others left unfinished. It is how long
+// the helm command line waits for, when it is not told otherwise.
+const abandoned = 5 * time.Minute
 
 // locked: a record that says pending was left by a process that is gone. There
 // is one engine at a time, and its actions end with their records, so nobody is
-// at work on it.
+// at work on it. Somebody with the helm command line may be, for a while.
 func locked(s *State) (Step, bool) {
 	newest := s.newest()
 	switch {
 	case newest == nil:
 		return Step{}, false
+	case newest.Others && newest.unfinished() && s.Now.Before(newest.begun().Add(abandoned)):
+		return Step{Action: Wait, After: newest.begun().Add(abandoned).Sub(s.Now), Reason: meta.ProgressingReason,
+			Message: fmt.Sprintf("%s is %s by somebody else; waiting until that is done", newest, newest.Status)}, true
 	case newest.Status.IsPending(), newest.Status == release.StatusUnknown:
 		return Step{Action: Unlock, Version: newest.Version,
 			Message: fmt.Sprintf("%s was left %s; taking it over", newest, newest.Status)}, true
 	case newest.Status == release.StatusUninstalling:
-		action := Uninstall
+		why := fmt.Sprintf("%s was left %s; finishing that", newest, newest.Status)
 		if s.failures() > 0 && !s.fresh() {
-			action = RemediateUninstall
+			return s.undo(why), true
 		}
-		return Step{Action: action, Message: fmt.Sprintf("%s was left %s; finishing that", newest, newest.Status)}, true
+		return s.uninstall(s.Wish.Target, why), true
 	}
 	return Step{}, false
+}
+
+func (r Record) unfinished() bool {
+	return r.Status.IsPending() || r.Status == release.StatusUninstalling
+}
+
+// begun is when the action that left a record unfinished began.
+func (r Record) begun() time.Time {
+	if r.Status == release.StatusUninstalling {
+		return r.Deleted
+	}
+	return r.LastDeployed
 }
 
 // absent: there is no release, or none any more.
@@ -116,6 +169,9 @@ func absent(s *State) (Step, bool) {
 	newest := s.newest()
 	if newest != nil && newest.Status != release.StatusUninstalled {
 		return Step{}, false
+	}
+	if s.undone() {
+		return Step{Action: RemediateUninstall, Done: true, Message: "it was uninstalled after it failed"}, true
 	}
 	failures := s.Status.InstallFailures
 	if !s.fresh() && failures > 0 && !s.retries() && !retriesLeft(s.installRetries(), failures) {
@@ -138,7 +194,7 @@ func renamed(s *State) (Step, bool) {
 	if u := s.Wish.Spec.Upgrade; u != nil && u.ChartNameChangeStrategy == helmv2.ChartNameInPlaceUpdate {
 		return Step{}, false
 	}
-	return Step{Action: Uninstall, Message: fmt.Sprintf("the chart is %s and was %s", s.Wish.Chart.Name, current.ChartName)}, true
+	return s.uninstall(s.Wish.Target, fmt.Sprintf("the chart is %s and was %s", s.Wish.Chart.Name, current.ChartName)), true
 }
 
 // failed: the newest release did not get through.
@@ -192,8 +248,12 @@ func foreign(s *State) (Step, bool) {
 // the status; else others made or changed it, and it is taken over.
 func unknown(s *State) Step {
 	newest, current := s.newest(), s.current()
-	if newest.Token != "" && newest.Token == s.Wish.Token() && (current == nil || current.Version < newest.Version) && !s.rolledBack() {
+	later := current == nil || current.Version < newest.Version
+	switch {
+	case later && newest.Token != "" && newest.Token == s.Wish.Token() && !newest.rolledBack():
 		return Step{Action: Adopt, Version: newest.Version, Message: newest.String() + " is what was asked for"}
+	case later && newest.Undoes != "" && newest.Undoes == s.Wish.Token() && current != nil && current.Status == release.StatusFailed.String():
+		return Step{Action: Rollback, Version: s.lastGood(), Done: true, Message: newest.String() + " undoes the failure"}
 	}
 	message := newest.String() + " was made by others"
 	if current != nil {
@@ -202,9 +262,9 @@ func unknown(s *State) Step {
 	return Step{Action: Upgrade, Message: message + "; taking it over"}
 }
 
-// rolledBack tells whether the newest record is a rollback; it has the token of
-// the record that it repeats.
-func (s *State) rolledBack() bool { return strings.HasPrefix(s.newest().Description, "Rollback to ") }
+// rolledBack tells whether a record is a rollback; it has the token of the record
+// that it repeats.
+func (r Record) rolledBack() bool { return strings.HasPrefix(r.Description, "Rollback to ") }
 
 // outdated: the release is not what is asked for.
 func outdated(s *State) (Step, bool) {

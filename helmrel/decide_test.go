@@ -97,6 +97,7 @@ func TestDecide(t *testing.T) {
 		return func(s *State) { s.Wish.Chart = Chart{Name: name, Version: version} }
 	}
 	deleting := func(s *State) { s.Wish.Deleting = true }
+	others := func(r *Record) { r.Others = true }
 	drift := func(s *State) { s.Drift = []string{"Deployment/ns/web"} }
 
 	for name, c := range map[string]struct {
@@ -156,20 +157,28 @@ func TestDecide(t *testing.T) {
 		"upgrade failed twice, rolled back to the rollback": {start(upgradeRetries(1, "")).record(superseded).record(failed).record(deployed).record(failed).known(upgrade, 0, 2), Rollback, 3},
 		"upgrade failed twice, rolled back": {start(upgradeRetries(1, "")).record(superseded).record(failed).record(superseded).record(failed).
 			record(deployed, func(r *Record) { r.Chart.Version = "0" }).known(upgrade, 0, 2), Stall, 0},
-		"upgrade failed, by uninstall":        {start(upgradeRetries(1, helmv2.RemediateByUninstall)).record(deployed).record(failed).known(upgrade, 0, 1), RemediateUninstall, 0},
-		"upgrade failed, uninstalled":         {start(upgradeRetries(1, helmv2.RemediateByUninstall)).known(upgrade, 0, 1), Install, 0},
-		"upgrade failed, nothing to go to":    {start(upgradeRetries(1, "")).record(failed).record(failed).known(upgrade, 0, 1), Upgrade, 0},
-		"tests have not run":                  {start(tested).record(deployed, hasTests).known(install, 0, 0), Test, 1},
-		"tests, but the chart has none":       {start(tested).record(deployed).known(install, 0, 0), None, 0},
-		"tests failed":                        {start(tested).record(deployed, hasTests).known(install, 1, 0).with(failedTests), Stall, 0},
-		"tests failed, ignored":               {start(ignored).record(deployed, hasTests).known(install, 0, 0).with(failedTests), None, 0},
-		"drift, corrected":                    {start(correcting).record(deployed).known(install, 0, 0).with(drift), CorrectDrift, 1},
-		"drift, only reported":                {start(warning).record(deployed).known(install, 0, 0).with(drift), None, 0},
-		"deleted":                             {start(none).record(deployed).known(install, 0, 0).with(deleting), Uninstall, 0},
-		"deleted in a pending upgrade":        {start(none).record(release.StatusPendingUpgrade).known(install, 0, 0).with(deleting), Uninstall, 0},
-		"deleted, gone":                       {start(none).with(deleting), None, 0},
-		"deleted, never ours":                 {start(none).record(deployed, by("")).with(deleting), None, 0},
-		"deleted, ours, status never written": {start(none).record(deployed).with(deleting), Uninstall, 0},
+		"upgrade failed, by uninstall":                     {start(upgradeRetries(1, helmv2.RemediateByUninstall)).record(deployed).record(failed).known(upgrade, 0, 1), RemediateUninstall, 0},
+		"upgrade failed, uninstalled":                      {start(upgradeRetries(1, helmv2.RemediateByUninstall)).known(upgrade, 0, 1), Install, 0},
+		"upgrade failed, nothing to go to":                 {start(upgradeRetries(1, "")).record(failed).record(failed).known(upgrade, 0, 1), Upgrade, 0},
+		"tests have not run":                               {start(tested).record(deployed, hasTests).known(install, 0, 0), Test, 1},
+		"tests, but the chart has none":                    {start(tested).record(deployed).known(install, 0, 0), None, 0},
+		"tests failed":                                     {start(tested).record(deployed, hasTests).known(install, 1, 0).with(failedTests), Stall, 0},
+		"tests failed, ignored":                            {start(ignored).record(deployed, hasTests).known(install, 0, 0).with(failedTests), None, 0},
+		"drift, corrected":                                 {start(correcting).record(deployed).known(install, 0, 0).with(drift), CorrectDrift, 1},
+		"drift, only reported":                             {start(warning).record(deployed).known(install, 0, 0).with(drift), None, 0},
+		"deleted":                                          {start(none).record(deployed).known(install, 0, 0).with(deleting), Uninstall, 0},
+		"deleted in a pending upgrade":                     {start(none).record(release.StatusPendingUpgrade).known(install, 0, 0).with(deleting), Uninstall, 0},
+		"deleted, gone":                                    {start(none).with(deleting), None, 0},
+		"deleted, never ours":                              {start(none).record(deployed, by("")).with(deleting), None, 0},
+		"deleted in a failed release, older says deployed": {start(none).record(deployed).record(release.StatusPendingUpgrade).with(deleting), Uninstall, 0},
+		"others are at work":                               {start(none).record(deployed).known(install, 0, 0).record(release.StatusPendingRollback, others), Wait, 0},
+		"others were at work":                              {start(none).record(deployed).known(install, 0, 0).record(release.StatusPendingRollback, others).with(func(s *State) { s.Now = noon.Add(abandoned) }), Unlock, 2},
+		"others are uninstalling":                          {start(none).record(release.StatusUninstalling, others, func(r *Record) { r.Deleted = noon }), Wait, 0},
+		"others are uninstalling, and it is deleted":       {start(none).record(release.StatusUninstalling, others, func(r *Record) { r.Deleted = noon }).known(install, 0, 0).with(deleting), Uninstall, 0},
+		"two say deployed":                                 {start(none).record(deployed).known(install, 0, 0).record(deployed).with(func(s *State) { s.Records[1].Status = deployed }), Tidy, 2},
+		"uninstalled, an older says deployed":              {start(none).record(deployed).record(release.StatusUninstalled).with(deleting), Tidy, 2},
+		"failed, an older says deployed":                   {start(none).record(deployed).record(failed).known(upgrade, 0, 1), Stall, 0},
+		"deleted, ours, status never written":              {start(none).record(deployed).with(deleting), Uninstall, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,5 +190,108 @@ func TestDecide(t *testing.T) {
 				t.Error("it does not say why")
 			}
 		})
+	}
+}
+
+func undoing(token string) func(*Record) {
+	return func(r *Record) { r.Undoes, r.Token, r.Description = token, "", "Rollback to 1" }
+}
+
+// TestDecideAfterItsOwnDeath: a step was taken, and its process ended before the
+// status said so.
+func TestDecideAfterItsOwnDeath(t *testing.T) {
+	t.Parallel()
+	const deployed, failed, superseded = release.StatusDeployed, release.StatusFailed, release.StatusSuperseded
+	spec := helmv2.HelmReleaseSpec{
+		Install: &helmv2.Install{Remediation: &helmv2.InstallRemediation{Retries: 1}},
+		Upgrade: &helmv2.Upgrade{Remediation: &helmv2.UpgradeRemediation{Retries: 1}},
+	}
+	token := start(spec).Wish.Token()
+	upgraded := func(change ...func(*Record)) *world {
+		return start(spec).record(superseded).record(failed).known(helmv2.ActionUpgrade, 0, 1).record(deployed, change...)
+	}
+	gone := func(s *State) { s.Records = nil }
+	for name, c := range map[string]struct {
+		world *world
+		want  Action
+		done  bool
+	}{
+		"rolled back":                        {upgraded(undoing(token)), Rollback, true},
+		"rolled back by others":              {upgraded(said("Rollback to 1"), by("")), Upgrade, false},
+		"rolled back, and something new":     {upgraded(undoing("other")), Upgrade, false},
+		"the rollback failed":                {upgraded(undoing(token)).with(func(s *State) { s.Records[0].Status = failed }), Rollback, true},
+		"others rolled back to our rollback": {upgraded(undoing(token)).known(helmv2.ActionUpgrade, 0, 1).record(deployed, undoing(token)), Upgrade, false},
+		"uninstalled after a failure":        {start(spec).record(failed).known(helmv2.ActionInstall, 1, 0).with(gone), RemediateUninstall, true},
+		"the same, and something new":        {start(spec).record(failed).known(helmv2.ActionInstall, 1, 0).with(gone).with(func(s *State) { s.Wish.ConfigDigest = "w" }), Install, false},
+		"nothing was to be undone":           {start(helmv2.HelmReleaseSpec{}).record(failed).known(helmv2.ActionInstall, 1, 0).with(gone), Stall, false},
+		"a good release was uninstalled":     {start(spec).record(deployed).known(helmv2.ActionInstall, 0, 0).with(gone), Install, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := Decide(c.world.State); got.Action != c.want || got.Done != c.done {
+				t.Errorf("got %q, done: %t (%s), want %q, done: %t", got.Action, got.Done, got.Message, c.want, c.done)
+			}
+		})
+	}
+}
+
+// TestRefusedStepsLeaveTime: what was refused is tried again, not at once.
+func TestRefusedStepsLeaveTime(t *testing.T) {
+	t.Parallel()
+	spec := helmv2.HelmReleaseSpec{Upgrade: &helmv2.Upgrade{Remediation: &helmv2.UpgradeRemediation{Retries: 1}}}
+	deleted := start(spec).record(release.StatusUninstalling).known(helmv2.ActionInstall, 0, 0).with(func(s *State) { s.Wish.Deleting = true })
+	failed := start(spec).record(release.StatusDeployed).record(release.StatusFailed).known(helmv2.ActionUpgrade, 0, 1)
+	for name, c := range map[string]struct {
+		world             *world
+		condition, reason string
+		want              Action
+	}{
+		"uninstall": {deleted, helmv2.ReleasedCondition, helmv2.UninstallFailedReason, Uninstall},
+		"rollback":  {failed, helmv2.RemediatedCondition, helmv2.RollbackFailedReason, Rollback},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := Decide(c.world.State); got.Action != c.want || got.Retry {
+				t.Errorf("at first: %+v", got)
+			}
+			c.world.Status.Conditions = []metav1.Condition{{Type: c.condition, Status: metav1.ConditionFalse, Reason: c.reason}}
+			if got := Decide(c.world.State); got.Action != c.want || !got.Retry {
+				t.Errorf("when it was refused: %+v", got)
+			}
+		})
+	}
+}
+
+// TestNoActionMeetsAPendingRecord: the SDK refuses to act on a record that says pending,
+// in words that help nobody ("another operation is in progress"). It is never asked to:
+// whoever left it, and whatever else is true.
+func TestNoActionMeetsAPendingRecord(t *testing.T) {
+	t.Parallel()
+	changes := map[string]func(*State){
+		"nothing else": func(*State) {},
+		"new chart":    func(s *State) { s.Wish.Chart.Version = "2" },
+		"forced":       func(s *State) { s.Wish.ForceAt = "1" },
+		"reset":        func(s *State) { s.Wish.ResetAt = "1" },
+		"renamed":      func(s *State) { s.Wish.Chart.Name = "db" },
+		"moved":        func(s *State) { s.Wish.Namespace = "b" },
+		"deleted":      func(s *State) { s.Wish.Deleting = true },
+		"failures": func(s *State) {
+			s.Status.UpgradeFailures, s.Status.LastAttemptedReleaseAction = 3, helmv2.ActionUpgrade
+		},
+		"by others": func(s *State) { s.Records[0].Others = true },
+		"drift":     func(s *State) { s.Drift = []string{"x"} },
+		"later":     func(s *State) { s.Now = noon.Add(time.Hour) },
+	}
+	for _, status := range []release.Status{release.StatusPendingInstall, release.StatusPendingUpgrade, release.StatusPendingRollback} {
+		for first, one := range changes {
+			for second, two := range changes {
+				w := start(helmv2.HelmReleaseSpec{}).record(release.StatusDeployed).known(helmv2.ActionInstall, 0, 0).record(status).with(one).with(two)
+				switch got := Decide(w.State); got.Action {
+				case Unlock, Wait, Uninstall: // which goes by what is written, pending or not
+				default:
+					t.Errorf("%s, %s, %s: %q would be refused", status, first, second, got.Action)
+				}
+			}
+		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/release"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 )
@@ -21,15 +23,37 @@ func remediate(s *State) Step {
 	}
 	message := s.newest().String() + " failed"
 	if s.active() == helmv2.ActionInstall || s.remediatesByUninstall() {
-		return Step{Action: RemediateUninstall, Message: message}
+		return s.undo(message)
 	}
 	switch to := s.lastGood(); {
 	case to > 0:
-		return Step{Action: Rollback, Version: to, Message: message}
+		return Step{Action: Rollback, Version: to, Retry: s.said(helmv2.RemediatedCondition, helmv2.RollbackFailedReason), Message: message}
 	case left:
 		return Step{Action: Upgrade, Retry: true, Message: message + ", and there is none to roll back to"}
 	}
 	return exhausted(s.active(), failures)
+}
+
+// undo takes a release down that failed.
+func (s *State) undo(why string) Step {
+	return Step{Action: RemediateUninstall, Retry: s.said(helmv2.RemediatedCondition, helmv2.UninstallFailedReason), Message: why}
+}
+
+// undone tells whether a release that is gone was taken down after a failure, which
+// the status does not say. Whoever did it, that is what was to be done.
+func (s *State) undone() bool {
+	current := s.current()
+	if s.fresh() || s.failures() == 0 || s.retries() || current == nil || current.Status != release.StatusFailed.String() {
+		return false
+	}
+	byUninstall := s.active() == helmv2.ActionInstall || s.remediatesByUninstall()
+	return byUninstall && (retriesLeft(s.activeRetries(), s.failures()) || s.remediatesLast())
+}
+
+// said tells whether a condition in the status says that it failed for a reason.
+func (s *State) said(condition, reason string) bool {
+	c := apimeta.FindStatusCondition(s.Status.Conditions, condition)
+	return c != nil && c.Status == metav1.ConditionFalse && c.Reason == reason
 }
 
 // retry tries again after the interval of the strategy RetryOnFailure.

@@ -29,6 +29,7 @@ func NewRecord(rel *release.Release, applyMethod string) Record {
 		Manifest:     rel.Manifest,
 		ApplyMethod:  applyMethod,
 		Token:        rel.Labels[TokenLabel],
+		Undoes:       rel.Labels[UndoesLabel],
 		HooksLeft:    hooksLeft(rel),
 	}
 	for _, hook := range rel.Hooks {
@@ -38,6 +39,7 @@ func NewRecord(rel *release.Release, applyMethod string) Record {
 		r.Status, r.Description = rel.Info.Status, rel.Info.Description
 		r.FirstDeployed, r.LastDeployed, r.Deleted = rel.Info.FirstDeployed.Time, rel.Info.LastDeployed.Time, rel.Info.Deleted.Time
 	}
+	r.OpenHooks = openHooks(rel, !r.Status.IsPending() && r.Status != release.StatusUninstalling && !r.interrupted())
 	if rel.Chart != nil && rel.Chart.Metadata != nil {
 		m := rel.Chart.Metadata
 		r.Chart = Chart{Name: m.Name, Version: m.Version, AppVersion: m.AppVersion}

@@ -92,6 +92,9 @@ func (w Wish) Token() string {
 // TokenLabel on a record has the Token of the wish that it was made for.
 const TokenLabel = "plumb-gitops.github.io/wish"
 
+// UndoesLabel on the record of a rollback has the Token of the wish that failed.
+const UndoesLabel = "plumb-gitops.github.io/undoes"
+
 // Record is one of Helm's records: a release in one version.
 type Record struct {
 	Name          string
@@ -108,9 +111,12 @@ type Record struct {
 	Tests         map[string]helmv2.TestHookStatus // the test hooks, whether they ran or not
 	Manifest      string
 	HookManifests []string
-	ApplyMethod   string // ServerSide, ClientSide, or "" when the record does not say
-	Token         string // of the wish that it was made for, "" when others made it
-	HooksLeft     bool   // hooks that come after waiting have not succeeded
+	ApplyMethod   string   // ServerSide, ClientSide, or "" when the record does not say
+	Token         string   // of the wish that it was made for, "" when others made it
+	Undoes        string   // for a rollback of ours, the token of the wish that failed
+	Others        bool     // somebody else wrote it last: the helm command line, or nobody knows who
+	HooksLeft     bool     // hooks that come after waiting have not succeeded
+	OpenHooks     []string // manifests of hooks whose deletion is due and was perhaps never done
 }
 
 // Values of Record.ApplyMethod, as Helm writes them since version 4.

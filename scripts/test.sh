@@ -10,6 +10,7 @@ echo "== build bin/plumb-test, the product with its crash points armed"
 CGO_ENABLED=0 go build -trimpath -tags failpoint -o bin/plumb-test .
 
 sh scripts/registry.sh
+sh scripts/helm.sh
 sh scripts/servers.sh
 sh devcluster/build.sh
 if [ -z "${KUBECONFIG_TEST:-}" ]; then

@@ -97,7 +97,7 @@ func (w *world) step(ctx context.Context) helmrel.Step {
 	}
 	serverSide := helmrel.AppliesServerSide(w.wish, step.Action, records)
 	c := client.New(ctx, client.Options{
-		Cluster: w.cluster.Cluster, View: w.view, ServerSide: serverSide, Release: w.wish.Name, Namespace: w.wish.Namespace,
+		Former: helmrel.Remaining(records).Manifests, Cluster: w.cluster.Cluster, View: w.view, ServerSide: serverSide, Release: w.wish.Name, Namespace: w.wish.Namespace,
 		Owner: live.User{Kind: helmv2.HelmReleaseKind, NamespacedName: types.NamespacedName{Namespace: w.wish.Namespace, Name: "web"}},
 	})
 	outcome := action.Run(ctx, step, action.Job{

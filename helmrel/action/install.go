@@ -1,7 +1,9 @@
 package action
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	helmaction "helm.sh/helm/v3/pkg/action"
@@ -14,7 +16,7 @@ import (
 
 // install makes the release for the first time, or again after a try that was
 // interrupted or undone: its record then stands on top of those before.
-func (j Job) install() error {
+func (j Job) install(before []helmrel.Record) error {
 	spec := helmv2.Install{}
 	if j.Wish.Spec.Install != nil {
 		spec = *j.Wish.Spec.Install
@@ -24,17 +26,16 @@ func (j Job) install() error {
 	if policy == "" && spec.SkipCRDs {
 		policy = helmv2.CRDsSkip
 	}
-	replaces, err := j.replaces(spec.Replace)
-	if err != nil {
+	if err := replaces(spec.Replace, top(before)); err != nil {
 		return err
 	}
-	if err := j.definitions(policy, timeout); err != nil {
+	if err := j.ready(policy, timeout, before); err != nil {
 		return err
 	}
 	a := helmaction.NewInstall(j.configuration())
 	a.ReleaseName, a.Namespace = j.Wish.Name, j.Wish.Namespace
 	a.SkipCRDs = true // they are there by now, see definitions
-	a.Replace = replaces
+	a.Replace = true
 	a.Timeout = timeout
 	a.CreateNamespace = spec.CreateNamespace
 	a.DisableHooks = spec.DisableHooks
@@ -42,23 +43,44 @@ func (j Job) install() error {
 	a.TakeOwnership = !spec.DisableTakeOwnership
 	a.Wait, a.WaitForJobs = !spec.DisableWait, !spec.DisableWaitForJobs
 	a.PostRenderer = j.postRenderer(false)
-	_, err = a.Run(j.Chart, j.Values)
+	_, err := a.Run(j.Chart, j.Values)
 	return err
 }
 
-// replaces tells whether the install goes on top of a record. That of a try which was
-// interrupted or failed it always does; that of a release which was uninstalled and
-// kept its history, when the spec says so.
-func (j Job) replaces(wished bool) (bool, error) {
-	records, err := j.Records.Records()
-	if err != nil || len(records) == 0 {
-		return false, err
+// replaces tells whether the install may go on top of a record. On that of a try which
+// was interrupted or failed it always may; on that of a release which was uninstalled
+// and kept its history, when the spec says so.
+func replaces(wished bool, below helmrel.Record) error {
+	if below.Status == release.StatusUninstalled && !wished {
+		return fmt.Errorf("the name is in use by %s, which was uninstalled and kept its history: "+
+			"set spec.install.replace to install on top of it, or delete its records", below)
 	}
-	if records[0].Status == release.StatusUninstalled && !wished {
-		return false, fmt.Errorf("the name is in use by %s, which was uninstalled and kept its history: "+
-			"set spec.install.replace to install on top of it, or delete its records", records[0])
+	return nil
+}
+
+// ready makes the cluster ready for an action that renders a chart.
+func (j Job) ready(policy string, timeout time.Duration, before []helmrel.Record) error {
+	if err := j.clear(timeout, before); err != nil {
+		return err
 	}
-	return true, nil
+	return j.definitions(policy, timeout)
+}
+
+// clear removes hooks that an action left which did not get to its end. They were
+// to go, and stand in the way of those that come.
+func (j Job) clear(timeout time.Duration, before []helmrel.Record) error {
+	hooks := helmrel.Remaining(before).Hooks
+	if len(hooks) == 0 {
+		return nil
+	}
+	list, err := j.Client.Build(strings.NewReader(strings.Join(hooks, "\n---\n")), false)
+	if err != nil {
+		return err
+	}
+	if _, errs := j.Client.Delete(list); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return j.Client.WaitForDelete(list, timeout)
 }
 
 // definitions brings the chart's CustomResourceDefinitions to the cluster before
@@ -85,19 +107,35 @@ func (j Job) timeout(own *metav1.Duration) time.Duration {
 }
 
 // uninstall removes the release. Without a record there is nothing to remove.
-func (j Job) uninstall(t helmrel.Target) error {
+func (j Job) uninstall(t helmrel.Target, before []helmrel.Record) error {
 	spec := helmv2.Uninstall{}
 	if j.Wish.Spec.Uninstall != nil {
 		spec = *j.Wish.Spec.Uninstall
 	}
+	timeout := j.timeout(spec.Timeout)
+	if err := j.clear(timeout, before); err != nil {
+		return err
+	}
+	left, err := j.Client.Leave(top(before).Manifest)
+	if err != nil {
+		return err
+	}
+	if !spec.DisableWait {
+		if err := j.Client.WaitForDelete(left, timeout); err != nil {
+			return err
+		}
+	}
 	a := helmaction.NewUninstall(j.configuration())
-	a.Timeout = j.timeout(spec.Timeout)
+	a.Timeout = timeout
 	a.IgnoreNotFound = true
 	a.DisableHooks, a.KeepHistory, a.Wait = spec.DisableHooks, spec.KeepHistory, !spec.DisableWait
 	a.DeletionPropagation = spec.DeletionPropagation
 	if a.DeletionPropagation == "" {
 		a.DeletionPropagation = "background"
 	}
-	_, err := a.Run(t.Name)
+	_, err = a.Run(t.Name)
+	if refused := j.Client.Refused(); err != nil && refused != nil {
+		return refused // the SDK says only that it failed
+	}
 	return err
 }

@@ -37,33 +37,29 @@ func (j Job) interrupted(before int) error {
 	return nil
 }
 
+// top is the newest record, an empty one when there is none.
+func top(records []helmrel.Record) helmrel.Record {
+	if len(records) == 0 {
+		return helmrel.Record{}
+	}
+	return records[0]
+}
+
 // newest is the version of the newest record, 0 when there is none to read.
 func (j Job) newest() int {
 	records, err := j.Records.Records()
-	if err != nil || len(records) == 0 {
+	if err != nil {
 		return 0
 	}
-	return records[0].Version
+	return top(records).Version
 }
 
 // promote notes that a release which failed to become ready in time did so later.
 // The one before it is superseded first: a crash in between leaves none that says
 // deployed, and the same step is taken again.
 func (j Job) promote(version int) error {
-	all, err := j.Records.List(func(r *release.Release) bool {
-		return r.Version == version || r.Info.Status == release.StatusDeployed
-	})
-	if err != nil {
+	if err := j.supersede(j.Wish.Name, version); err != nil {
 		return err
-	}
-	for _, rel := range all {
-		if rel.Version == version {
-			continue
-		}
-		rel.Info.Status = release.StatusSuperseded
-		if err := j.Records.Update(key(rel.Name, rel.Version), rel); err != nil {
-			return err
-		}
 	}
 	rel, err := j.Records.Get(key(j.Wish.Name, version))
 	if err != nil {
@@ -71,4 +67,19 @@ func (j Job) promote(version int) error {
 	}
 	rel.SetStatus(release.StatusDeployed, "Objects became ready later")
 	return j.Records.Update(key(rel.Name, version), rel)
+}
+
+// supersede notes of all records that say deployed, but for one, that they are not.
+func (j Job) supersede(name string, but int) error {
+	deployed, err := j.Records.List(func(r *release.Release) bool { return r.Version != but && r.Info.Status == release.StatusDeployed })
+	if err != nil {
+		return err
+	}
+	for _, rel := range deployed {
+		rel.Info.Status = release.StatusSuperseded
+		if err := j.Records.Update(key(name, rel.Version), rel); err != nil {
+			return err
+		}
+	}
+	return nil
 }

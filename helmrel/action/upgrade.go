@@ -10,13 +10,13 @@ import (
 	"github.com/plumb-gitops/plumb/helmrel"
 )
 
-func (j Job) upgrade() error {
+func (j Job) upgrade(before []helmrel.Record) error {
 	spec := helmv2.Upgrade{}
 	if j.Wish.Spec.Upgrade != nil {
 		spec = *j.Wish.Spec.Upgrade
 	}
 	timeout := j.timeout(spec.Timeout)
-	if err := j.definitions(spec.CRDs, timeout); err != nil {
+	if err := j.ready(spec.CRDs, timeout, before); err != nil {
 		return err
 	}
 	a := helmaction.NewUpgrade(j.configuration())
@@ -46,7 +46,7 @@ func cloned(values map[string]any) map[string]any {
 	return out
 }
 
-func (j Job) test() error {
+func (j Job) test(before []helmrel.Record) error {
 	a := helmaction.NewReleaseTesting(j.configuration())
 	a.Namespace = j.Wish.Namespace
 	a.Timeout = j.Timeout
@@ -60,26 +60,29 @@ func (j Job) test() error {
 			a.Filters[name] = append(a.Filters[name], f.Name)
 		}
 	}
+	if err := j.clear(a.Timeout, before); err != nil {
+		return err
+	}
 	_, err := a.Run(j.Wish.Name)
 	return err
 }
 
 // rollback goes back to a version.
-func (j Job) rollback(version int) error {
+func (j Job) rollback(version int, before []helmrel.Record) error {
 	spec := helmv2.Rollback{}
 	if j.Wish.Spec.Rollback != nil {
 		spec = *j.Wish.Spec.Rollback
-	}
-	before, err := j.Records.Records()
-	if err != nil {
-		return err
 	}
 	a := helmaction.NewRollback(j.configuration())
 	a.Version, a.MaxHistory, a.Timeout = version, j.MaxHistory, j.timeout(spec.Timeout)
 	a.Wait, a.WaitForJobs = !spec.DisableWait, !spec.DisableWaitForJobs
 	a.DisableHooks, a.CleanupOnFail = spec.DisableHooks, spec.CleanupOnFail
 	a.Force = spec.Force && !j.ServerSide
-	if err = a.Run(j.Wish.Name); err == nil {
+	if err := j.clear(a.Timeout, before); err != nil {
+		return err
+	}
+	err := a.Run(j.Wish.Name)
+	if err == nil {
 		return nil
 	}
 	return errors.Join(err, j.rolledBack(before, err))

@@ -54,6 +54,9 @@ type Options struct {
 	// CreatesNamespace tells that the release's namespace may not be there yet when
 	// the manifest is validated.
 	CreatesNamespace bool
+	// Former are manifests of earlier records. What they name is the release's, if it
+	// says so itself, and goes with the next action whose manifest does not name it.
+	Former []string
 	// Known is what is known of the objects from earlier actions (Client.Written).
 	Known map[kube.Key]apply.Written
 	// Checks are spec.healthCheckExprs.
@@ -78,6 +81,7 @@ type Client struct {
 	gone    map[kube.Key]bool    // objects whose deletion was confirmed
 	written map[kube.Key]apply.Written
 	changes []apply.Change
+	refused []error // of deletions
 }
 
 type planned = drift.Hash

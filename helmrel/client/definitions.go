@@ -17,6 +17,7 @@ import (
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	"github.com/plumb-gitops/plumb/health"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -112,6 +113,7 @@ func (c *Client) define(info *resource.Info, policy string) error {
 	}
 	maps.Copy(labels, c.Owner.Labels())
 	obj.SetLabels(labels)
+	failpoint.Hit("release.definition")
 	_, err := c.applier.Create(c.ctx, obj, c.Owner, policy == helmv2.CRDsCreateReplace)
 	if policy == helmv2.CRDsCreate && apierrors.IsAlreadyExists(err) {
 		return nil

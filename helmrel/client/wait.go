@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/cli-utils/pkg/object"
 
 	"github.com/plumb-gitops/plumb/health"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 )
@@ -58,6 +59,7 @@ func (c *Client) wait(resources helmkube.ResourceList, timeout time.Duration, jo
 	if err := c.lookAnew(ctx, keys); err != nil {
 		return err
 	}
+	defer failpoint.Hit("release.ready")
 	return c.until(ctx, keys, func() (string, error) { return c.unready(keys) })
 }
 
@@ -178,6 +180,7 @@ func (c *Client) WatchUntilReady(resources helmkube.ResourceList, timeout time.D
 		return err
 	}
 	defer func() { _ = c.Close() }() // ends a watch; nothing is lost with an error
+	defer failpoint.Hit("release.ran")
 	return c.until(ctx, keys, func() (string, error) { return c.running(ctx, runs, e) })
 }
 

@@ -2,7 +2,9 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	helmkube "helm.sh/helm/v3/pkg/kube"
@@ -11,6 +13,7 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 )
@@ -37,11 +40,15 @@ func (c *Client) Create(resources helmkube.ResourceList) (*helmkube.Result, erro
 	}
 	result, err := c.write(nil, parts, false)
 	result.Created = append(result.Created, others...)
+	if err == nil {
+		result.Deleted, err = c.settle(nil, parts)
+	}
 	return result, err
 }
 
 // create makes a hook, or the release's namespace.
 func (c *Client) create(info *resource.Info) error {
+	failpoint.Hit("release.hook")
 	answer, err := c.applier.Create(c.ctx, objectOf(info), c.Owner, c.ServerSide)
 	if err == nil {
 		info.Object, info.ResourceVersion = answer, answer.GetResourceVersion()
@@ -56,18 +63,8 @@ func (c *Client) Update(original, target helmkube.ResourceList, force bool) (*he
 	if err != nil {
 		return result, err
 	}
-	left := original.Difference(target)
-	for _, stage := range c.stages(left) {
-		err := c.each(stage, func(info *resource.Info) error {
-			_, err := c.applier.Settle(c.ctx, c.Owner, keyOf(info), metav1.DeletePropagationBackground)
-			return err
-		})
-		if err != nil {
-			return result, err
-		}
-	}
-	result.Deleted = left
-	return result, nil
+	result.Deleted, err = c.settle(original, target)
+	return result, err
 }
 
 // UpdateThreeWayMerge implements kube.InterfaceThreeWayMerge.
@@ -143,9 +140,31 @@ func (c *Client) remove(key kube.Key, policy metav1.DeletionPropagation) error {
 		c.confirm(key, true)
 		return nil
 	}
+	failpoint.Hit("release.remove")
 	gone, err := c.applier.Remove(c.ctx, key, policy)
 	c.confirm(key, gone && err == nil)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.refused = append(c.refused, err)
+	}
 	return err
+}
+
+// shown is how many refusals a message carries.
+const shown = 10
+
+// Refused is why objects could not be deleted, nil when all could. The SDK's own
+// words for it are that the release could not be.
+func (c *Client) Refused() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := slices.Clone(c.refused)
+	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	if more := len(all) - shown; more > 0 {
+		all = append(all[:shown], fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(all...)
 }
 
 // confirm notes whether an object needs not be waited for to be gone.

@@ -8,7 +8,9 @@
 package storage
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,12 +27,25 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/plumb-gitops/plumb/helmrel"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
 // finishing is how long the last write of an action may take after the action was
 // ended from outside: a record that says pending would need another to unlock it.
 const finishing = 30 * time.Second
+
+// ErrOvertaken says that somebody else changed or deleted a record since it was read.
+var ErrOvertaken = errors.New("somebody else changed it meanwhile")
+
+// Selector and FieldSelector select the records among all Secrets.
+const (
+	Selector      = "owner=helm"
+	FieldSelector = "type=helm.sh/release.v1"
+)
+
+// manager is whose fields records are that we write: the toolkit's.
+const manager = "helm-controller"
 
 // Driver implements the SDK's driver.Driver for one release.
 type Driver struct {
@@ -76,10 +91,32 @@ func (d *Driver) Records() ([]helmrel.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, helmrel.NewRecord(rel, extra.method()))
+		record := helmrel.NewRecord(rel, extra.method())
+		record.Others = others(secret)
+		out = append(out, record)
 	}
 	slices.SortFunc(out, func(a, b helmrel.Record) int { return b.Version - a.Version })
 	return out, nil
+}
+
+// others tells whether somebody else wrote a record last: who has its content in the
+// name of another field manager.
+func others(secret *corev1.Secret) bool {
+	for _, m := range secret.ManagedFields {
+		if m.FieldsV1 != nil && bytes.Contains(m.FieldsV1.Raw, []byte(`"f:release"`)) {
+			return m.Manager != manager
+		}
+	}
+	return false
+}
+
+// Versions are the resource versions of the records, by name of their Secret.
+func (d *Driver) Versions() map[string]string {
+	out := make(map[string]string, len(d.secrets))
+	for name, secret := range d.secrets {
+		out[name] = secret.ResourceVersion
+	}
+	return out
 }
 
 // Name implements driver.Driver.
@@ -140,7 +177,7 @@ func (d *Driver) Create(key string, rel *release.Release) error {
 	}
 	secret.Labels["createdAt"] = strconv.FormatInt(time.Now().Unix(), 10)
 	return d.write(secret, func(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-		created, err := d.client.Create(ctx, obj, metav1.CreateOptions{})
+		created, err := d.client.Create(ctx, obj, metav1.CreateOptions{FieldManager: manager})
 		if apierrors.IsAlreadyExists(err) {
 			return nil, driver.ErrReleaseExists
 		}
@@ -166,7 +203,11 @@ func (d *Driver) Update(key string, rel *release.Release) error {
 	secret.ResourceVersion = before.ResourceVersion
 	secret.Labels["modifiedAt"] = strconv.FormatInt(time.Now().Unix(), 10)
 	return d.write(secret, func(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-		return d.client.Update(ctx, obj, metav1.UpdateOptions{})
+		updated, err := d.client.Update(ctx, obj, metav1.UpdateOptions{FieldManager: manager})
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("%w: %w", ErrOvertaken, err)
+		}
+		return updated, err
 	})
 }
 
@@ -178,6 +219,7 @@ func (d *Driver) Delete(key string) (*release.Release, error) {
 	}
 	ctx, cancel := d.lasting()
 	defer cancel()
+	failpoint.Hit("release.record")
 	if err := d.client.Delete(ctx, key, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("Secret/%s: %w", key, err)
 	}
@@ -197,6 +239,7 @@ func (d *Driver) write(secret *corev1.Secret, send func(context.Context, *unstru
 	}
 	ctx, cancel := d.lasting()
 	defer cancel()
+	failpoint.Hit("release.record")
 	stored, err := send(ctx, &unstructured.Unstructured{Object: content})
 	if err != nil {
 		return fmt.Errorf("Secret/%s: %w", secret.Name, err)

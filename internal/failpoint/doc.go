@@ -30,3 +30,18 @@ var ConfigSteps = []string{"config.object", "config.delete"}
 
 // InventorySteps are those of writing an inventory in chunks.
 var InventorySteps = []string{"inventory.chunk", "inventory.tidy", "inventory.dropped"}
+
+// ReleaseSteps are those of an action on a Helm release: before each thing that it
+// writes, and where it has waited for something. Each stands behind the step
+// "release." and the name of the action.
+var ReleaseSteps = []string{
+	"release.definition", // of the chart's folder crds
+	"release.record",     // one of Helm's records is made, changed or deleted
+	"release.hook",       // a hook is made
+	"release.ran",        // hooks have run
+	"apply.object",
+	"release.written", // all objects are written; those that left are still there
+	"release.remove",  // an object is deleted
+	"release.ready",   // the objects are ready
+	"release.acted",   // the action is over, and the status does not say so
+}

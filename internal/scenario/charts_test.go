@@ -1,8 +1,10 @@
 package scenario_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -47,6 +49,18 @@ func (s *script) copyChart(args []string) {
 
 func chartFolder(name string) string {
 	return filepath.Join(scenario.Root(), "testdata", "charts", name)
+}
+
+// helm CODE ARGS...: runs the helm command line in $NS; compare with stdout, stderr.
+func (s *script) helmCommand(args []string) {
+	want, err := strconv.Atoi(args[0])
+	s.ts.Check(err)
+	out, errOut, code := s.Helm(s.ts.MkAbs("."), args[1:]...)
+	fmt.Fprint(s.ts.Stdout(), out)
+	fmt.Fprint(s.ts.Stderr(), errOut)
+	if code != want {
+		s.ts.Fatalf("exit code %d, want %d\n%s\n%s", code, want, out, errOut)
+	}
 }
 
 // kill: ends the engine as a power cut would.

@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			"namespace": command(1, (*script).namespace),
 			"copychart": command(2, (*script).copyChart),
 			"kill":      command(0, (*script).kill),
+			"helm":      command(2, (*script).helmCommand),
 			"registry":  command(1, (*script).registry),
 			"push":      command(3, (*script).push),
 			"charts":    command(2, (*script).charts),
