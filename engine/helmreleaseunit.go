@@ -217,13 +217,26 @@ func (u *releaseUnit) ended(p *releasePass, out Outcome, now, verifyAt time.Time
 		u.failures++
 		wait := p.after
 		if wait == 0 {
-			wait = backoff(u.failures, p.object.Spec.Interval.Duration)
+			wait = backoff(u.failures, longest(p))
 		}
 		u.retryAt = now.Add(wait)
 		return wait
 	}
 	u.retryAt = time.Time{}
 	return 0
+}
+
+// refusedPause is the longest pause after a refusal for want of a right: no event tells
+// when the right is given.
+const refusedPause = time.Minute
+
+// longest is the longest pause between two attempts.
+func longest(p *releasePass) time.Duration {
+	interval := p.object.Spec.Interval.Duration
+	if p.tried != nil && anyForbidden(p.tried.Err) {
+		return min(interval, refusedPause)
+	}
+	return interval
 }
 
 func (u *releaseUnit) attempts() int {
