@@ -237,12 +237,13 @@ func (c *Cluster) delete(ctx context.Context, key Key, policy metav1.DeletionPro
 	if err != nil {
 		return false, err
 	}
-	raw, err := c.raw.Delete().AbsPath(path(m, key)).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
+	result := c.raw.Delete().AbsPath(path(m, key)).SetHeader("Content-Type", "application/json").Body(body).Do(ctx)
+	raw, err := result.Raw()
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
 	if err != nil {
-		return false, err
+		return false, result.Error() // which has read what the server says
 	}
 	// The server answers with a Status when the object is gone, or for some kinds
 	// (Service) with the object as it was; and with the object itself,

@@ -63,5 +63,5 @@ func (s *script) helmCommand(args []string) {
 	}
 }
 
-// kill: ends the engine as a power cut would.
-func (s *script) kill([]string) { s.Kill() }
+// crash: ends the engine as a power cut would. (testscript has a kill of its own.)
+func (s *script) crash([]string) { s.Kill() }

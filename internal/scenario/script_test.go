@@ -67,7 +67,7 @@ func TestScripts(t *testing.T) {
 			"library":   command(2, (*script).library),
 			"namespace": command(1, (*script).namespace),
 			"copychart": command(2, (*script).copyChart),
-			"kill":      command(0, (*script).kill),
+			"crash":     command(0, (*script).crash),
 			"helm":      command(2, (*script).helmCommand),
 			"registry":  command(1, (*script).registry),
 			"push":      command(3, (*script).push),
