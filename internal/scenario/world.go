@@ -295,17 +295,6 @@ func (w *World) Plumb(dir string, args ...string) (stdout, stderr string, code i
 	return w.said(cmd)
 }
 
-// Helm runs the helm command line (scripts/helm.sh) in a folder, for this world's
-// namespace, and returns its output and exit code.
-func (w *World) Helm(dir string, args ...string) (stdout, stderr string, code int) {
-	w.tb.Helper()
-	cmd := exec.CommandContext(w.tb.Context(), filepath.Join(Root(), ".dev", "bin", "helm"), args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.config, "HELM_NAMESPACE="+w.NS,
-		"HELM_CACHE_HOME="+w.storage, "HELM_CONFIG_HOME="+w.storage, "HELM_DATA_HOME="+w.storage)
-	return w.said(cmd)
-}
-
 func (w *World) onceCommand(args ...string) *exec.Cmd {
 	return exec.CommandContext(w.tb.Context(), Plumb(), append([]string{
 		"reconcile", "--once", "--kubeconfig", w.config, "--storage-path", w.storage, "--watch-namespace", w.NS, "--lease-namespace", w.NS,
