@@ -90,7 +90,7 @@ func (w *configWait) settled(generation int64) func(*clusterconfigv1.FluxConfig)
 		case fc.Status.ObservedGeneration < generation:
 			return false, nil
 		case fc.Status.ProvisioningState == clusterconfigv1.ProvisioningFailed:
-			return true, fmt.Errorf("%s: %s", configKey(fc), fc.Status.ErrorMessage)
+			return true, errors.New(fc.Status.ErrorMessage) // it leads with the configuration
 		case fc.Status.ProvisioningState != clusterconfigv1.ProvisioningSucceeded:
 			return false, nil
 		case !w.compliant:
