@@ -76,6 +76,11 @@ func (e *Engine) gatherRelease(ctx context.Context, p *releasePass) error {
 	if err := e.allowedRelease(p); err != nil {
 		return err
 	}
+	as := &kustomizev1.Kustomization{ObjectMeta: p.object.ObjectMeta} // the rules are those of a Kustomization
+	as.Spec.KubeConfig, as.Spec.ServiceAccountName = p.object.Spec.KubeConfig, p.object.Spec.ServiceAccountName
+	if err := e.applier(ctx, r, as); err != nil {
+		return waitFor(meta.FailedReason, err)
+	}
 	if err := e.releaseBlocked(p); err != nil {
 		return err
 	}

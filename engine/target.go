@@ -115,7 +115,7 @@ func (c *connection) identity(user string) (*kube.Cluster, error) {
 
 // aim finds the target of a unit.
 func (e *Engine) aim(ctx context.Context, p *pass) error {
-	if err := e.applier(ctx, p); err != nil {
+	if err := e.applier(ctx, p.reader, p.object); err != nil {
 		return waitFor(kustomizev1.ReconciliationFailedReason, err)
 	}
 	id, connect, err := e.kubeconfig(ctx, p)

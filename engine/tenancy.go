@@ -37,11 +37,11 @@ func (e *Engine) refused(field, own, other string) error {
 
 // applier makes sure that the account is there which a unit acts as that names
 // none: impersonating one that is not would fail with a message about rights.
-func (e *Engine) applier(ctx context.Context, p *pass) error {
-	if e.DefaultServiceAccount == "" || p.object.Spec.ServiceAccountName != "" || p.object.Spec.KubeConfig != nil {
+func (e *Engine) applier(ctx context.Context, r *reader, k *kustomizev1.Kustomization) error {
+	if e.DefaultServiceAccount == "" || k.Spec.ServiceAccountName != "" || k.Spec.KubeConfig != nil {
 		return nil
 	}
-	if _, err := e.serviceAccount(ctx, p.reader, p.object.Namespace, e.DefaultServiceAccount); err != nil {
+	if _, err := e.serviceAccount(ctx, r, k.Namespace, e.DefaultServiceAccount); err != nil {
 		return fmt.Errorf("spec.serviceAccountName is not set, so the object acts as %s of its namespace: %w; "+
 			"create that account with the rights to apply, or name another", e.DefaultServiceAccount, err)
 	}

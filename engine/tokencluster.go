@@ -16,35 +16,49 @@ import (
 // tokenCluster reads a ConfigMap that says how to reach a cluster with tokens: of
 // a service account of this one, or of a cloud provider that trusts that account.
 // The keys are those of the toolkit (kustomize-controller,
-// docs/spec/v1/kustomizations.md, "Secret-less authentication"); address is needed
-// here, since no provider is asked where a cluster is.
+// docs/spec/v1/kustomizations.md, "Secret-less authentication"). Without an address
+// Azure is asked where its cluster is.
 func (e *Engine) tokenCluster(ctx context.Context, p *pass, name string) (id string, connect func() (*kube.Cluster, error), err error) {
 	namespace := p.object.Namespace
 	data, err := p.reader.data(ctx, configMapKind, namespace, name)
 	if err != nil {
 		return "", nil, err
 	}
-	address, err := addressOf(data)
+	told, err := addressOf(data)
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", coreKey(configMapKind, namespace, name), err)
 	}
-	ask, err := e.tokenSource(ctx, p, data, address)
+	account, err := e.serviceAccount(ctx, p.reader, namespace, string(data["serviceAccountName"]))
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: %w", coreKey(configMapKind, namespace, name), err)
+	}
+	ask, err := tokenSource(ctx, account, data, told)
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", coreKey(configMapKind, namespace, name), err)
 	}
 	t := &tokens{ask: ask, now: e.now}
 	id = hashOf(data, map[string]string{"namespace": namespace})
 	return id, func() (*kube.Cluster, error) {
-		return kube.Connect(kube.TokenConfig(address, data["ca.crt"], t.token, e.Remote))
+		address, ca, err := located(data, told, account)
+		if err != nil {
+			return nil, err
+		}
+		return kube.Connect(kube.TokenConfig(address, ca, t.token, e.Remote))
 	}, nil
 }
 
-// tokenSource is who gives the tokens.
-func (e *Engine) tokenSource(ctx context.Context, p *pass, data map[string][]byte, address string) (func(context.Context) (string, error), error) {
-	account, err := e.serviceAccount(ctx, p.reader, p.object.Namespace, string(data["serviceAccountName"]))
-	if err != nil {
-		return nil, err
+// located is where a cluster is, and who signed its certificate.
+func located(data map[string][]byte, told string, account *cloud.ServiceAccount) (address string, ca []byte, err error) {
+	if told != "" {
+		return told, data["ca.crt"], nil
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), tokenPatience)
+	defer cancel()
+	return cloud.AzureCluster(ctx, string(data["cluster"]), cloud.Options{ServiceAccount: account})
+}
+
+// tokenSource is who gives the tokens.
+func tokenSource(ctx context.Context, account *cloud.ServiceAccount, data map[string][]byte, address string) (func(context.Context) (string, error), error) {
 	if provider := string(data["provider"]); provider != "generic" {
 		return cloud.ClusterToken(context.WithoutCancel(ctx), provider, string(data["cluster"]), cloud.Options{ServiceAccount: account})
 	}
@@ -78,12 +92,13 @@ func (e *Engine) serviceAccount(ctx context.Context, r *reader, namespace, name 
 	}, nil
 }
 
+// addressOf is the address that is given; "" where Azure is to be asked for it.
 func addressOf(data map[string][]byte) (string, error) {
 	if len(data["provider"]) == 0 {
 		return "", errors.New("it has no key provider: want aws, azure, gcp or generic")
 	}
-	if len(data["address"]) == 0 {
-		return "", errors.New("it has no key address, the URL of the cluster's API server")
+	if len(data["address"]) == 0 && (string(data["provider"]) != "azure" || len(data["cluster"]) == 0) {
+		return "", errors.New("it has no key address, the URL of the cluster's API server; with the provider azure the key cluster, a resource id, is enough")
 	}
 	return string(data["address"]), nil
 }

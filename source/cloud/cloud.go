@@ -54,9 +54,11 @@ type Options struct {
 	Region         string          // of AWS
 	HTTP           *http.Client
 	AzureAuthority string
-	AWSEndpoint    string
-	KubeletFile    string // instead of that of KubeletIdentityVariable
-	GCPTokenURL    string
+	// AzureManagement stands in for the service that knows Azure's clusters.
+	AzureManagement string
+	AWSEndpoint     string
+	KubeletFile     string // instead of that of KubeletIdentityVariable
+	GCPTokenURL     string
 }
 
 func (o Options) client() *http.Client {

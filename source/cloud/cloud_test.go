@@ -2,7 +2,10 @@ package cloud_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -96,6 +99,45 @@ func TestTokensForClusters(t *testing.T) {
 				t.Errorf("the provider was sent %v", *forms)
 			}
 		})
+	}
+}
+
+// TestAzureCluster: Azure says where a cluster is, to whom it trusts.
+func TestAzureCluster(t *testing.T) {
+	t.Parallel()
+	const id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/"
+	kubeconfig := "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://c.example.com:443', certificate-authority-data: Y2E=}}]\n"
+	server, _ := login(t)
+	management := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := map[string]string{id + "there": kubeconfig, id + "empty": "", id + "plain": "clusters: [{cluster: {server: 'http://c'}}]"}
+		text, ok := answer[strings.TrimSuffix(r.URL.Path, "/listClusterUserCredential")]
+		if r.Method != http.MethodPost || r.Header.Get("Authorization") != "Bearer theirs" || r.URL.Query().Get("api-version") == "" || !ok {
+			http.Error(w, "planted", http.StatusForbidden)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"kubeconfigs": []any{map[string]any{"name": "clusterUser", "value": []byte(text)}}})
+	}))
+	t.Cleanup(management.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(server.Certificate())
+	pool.AddCert(management.Certificate())
+	trusting := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	o := cloud.Options{ServiceAccount: account(azureAccount), HTTP: trusting, AzureAuthority: server.URL + "/", AzureManagement: management.URL}
+	address, ca, err := cloud.AzureCluster(t.Context(), id+"there", o)
+	if err != nil || address != "https://c.example.com:443" || string(ca) != "ca" {
+		t.Errorf("it is at %q, signed by %q, %v", address, ca, err)
+	}
+	for cluster, want := range map[string]string{
+		id + "empty": "without an address", id + "plain": "without an address", id + "absent": "status 403: check the id",
+		"production": "is no resource id", "/subscriptions/s/resourceGroups/g": "is no resource id",
+	} {
+		if _, _, err := cloud.AzureCluster(t.Context(), cluster, o); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "planted") {
+			t.Errorf("%s: %v, want %q", cluster, err, want)
+		}
+	}
+	o.ServiceAccount = account(nil)
+	if _, _, err := cloud.AzureCluster(t.Context(), id+"there", o); err == nil || !strings.Contains(err.Error(), "lacks the annotations") {
+		t.Errorf("%v", err)
 	}
 }
 

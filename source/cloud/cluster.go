@@ -1,11 +1,14 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"sigs.k8s.io/yaml"
 )
 
 // azureKubernetes is the application whose tokens every AKS cluster accepts
@@ -50,6 +54,69 @@ func ClusterToken(ctx context.Context, provider, cluster string, o Options) (fun
 	default:
 		return nil, fmt.Errorf("there is no provider %q: want aws, azure, gcp or generic", provider)
 	}
+}
+
+// azureManagement is the service that knows Azure's clusters.
+const azureManagement = "https://management.azure.com"
+
+// AzureCluster asks Azure where the API server of an AKS cluster is, and who signed its
+// certificate. cluster is its resource id,
+// /subscriptions/S/resourceGroups/G/providers/Microsoft.ContainerService/managedClusters/NAME;
+// the identity has to be allowed to list the credentials of its users (Azure REST API,
+// "Managed Clusters - List Cluster User Credentials").
+func AzureCluster(ctx context.Context, cluster string, o Options) (address string, ca []byte, err error) {
+	if !strings.HasPrefix(cluster, "/subscriptions/") || !strings.Contains(strings.ToLower(cluster), "/managedclusters/") {
+		return "", nil, fmt.Errorf("cluster %q is no resource id of the form /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.ContainerService/managedClusters/NAME", cluster)
+	}
+	credential, err := AzureCredential(o)
+	if err != nil {
+		return "", nil, err
+	}
+	token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{azureManagement + "/.default"}})
+	if err != nil {
+		return "", nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, cmp.Or(o.AzureManagement, azureManagement)+cluster+"/listClusterUserCredential?api-version=2024-05-01", http.NoBody)
+	if err != nil {
+		return "", nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+token.Token)
+	response, err := o.client().Do(request)
+	if err != nil {
+		return "", nil, fmt.Errorf("cluster %s: %w", cluster, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", nil, fmt.Errorf("cluster %s: Azure answers with status %d: check the id, and that the identity has the role Azure Kubernetes Service Cluster User Role", cluster, response.StatusCode)
+	}
+	found := struct {
+		Kubeconfigs []struct {
+			Value []byte `json:"value"`
+		} `json:"kubeconfigs"`
+	}{}
+	if err := json.NewDecoder(io.LimitReader(response.Body, largestAnswer)).Decode(&found); err != nil || len(found.Kubeconfigs) == 0 {
+		return "", nil, fmt.Errorf("cluster %s: Azure gives no kubeconfig", cluster)
+	}
+	return whereabouts(cluster, found.Kubeconfigs[0].Value)
+}
+
+// largestAnswer bounds what is read of a provider's answer.
+const largestAnswer = 1 << 20
+
+// whereabouts are the address and the authority in a kubeconfig.
+func whereabouts(cluster string, kubeconfig []byte) (address string, ca []byte, err error) {
+	config := struct {
+		Clusters []struct {
+			Cluster struct {
+				Server string `json:"server"`
+				CA     []byte `json:"certificate-authority-data"`
+			} `json:"cluster"`
+		} `json:"clusters"`
+	}{}
+	if err := yaml.Unmarshal(kubeconfig, &config); err != nil || len(config.Clusters) == 0 || !strings.HasPrefix(config.Clusters[0].Cluster.Server, "https://") {
+		return "", nil, fmt.Errorf("cluster %s: Azure gives a kubeconfig without an address", cluster)
+	}
+	return config.Clusters[0].Cluster.Server, config.Clusters[0].Cluster.CA, nil
 }
 
 // eks signs a request to AWS that the cluster makes to find out who we are, which
