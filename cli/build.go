@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/plumb-gitops/plumb/helmrel/client"
 	"github.com/plumb-gitops/plumb/preview"
 	"github.com/plumb-gitops/plumb/source"
 )
@@ -22,6 +23,7 @@ type previewFlags struct {
 	lenient  bool
 	remote   bool
 	releases bool
+	cluster  bool
 	revision string
 }
 
@@ -32,6 +34,7 @@ func (f *previewFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.with, "with", nil, "file or folder with Secrets and ConfigMaps that are in the cluster; repeatable")
 	flags.BoolVar(&f.lenient, "lenient", false, "take ${variables} that are not defined for empty")
 	flags.BoolVar(&f.releases, "releases", true, "render HelmReleases, too, for which charts are fetched from their repositories")
+	flags.BoolVar(&f.cluster, "cluster", false, "let charts look things up in the cluster of the kubeconfig, and ask what it serves")
 	flags.BoolVar(&f.remote, "allow-remote-bases", false, "let kustomizations load bases from other addresses")
 }
 
@@ -42,7 +45,8 @@ func newBuild(g *global) *cobra.Command {
 		Short: "Print what a repository would bring to a cluster, without one",
 		Long: `Builds the given Kustomizations out of a folder or a revision of a Git repository, and
 the Kustomizations that these bring along, and prints their manifests: with patches,
-components, substitution and decryption as the engine does it. No cluster is asked.`,
+components, substitution and decryption as the engine does it. No cluster is asked, but
+by --cluster for what charts look up; hooks of releases stand apart.`,
 		Example: `  plumb build -f clusters/staging/apps.yaml
   plumb build -f clusters/staging/ --path . --revision main --with test/variables.yaml`,
 		Args: noArgs,
@@ -58,7 +62,7 @@ func showBuild(ctx context.Context, g *global, f previewFlags, in io.Reader) err
 	if err != nil {
 		return err
 	}
-	units, err := f.build(ctx, f.revision, first)
+	units, err := f.build(ctx, g, f.revision, first)
 	if err != nil {
 		return err
 	}
@@ -102,7 +106,7 @@ func (f previewFlags) first(in io.Reader) ([]*unstructured.Unstructured, error) 
 }
 
 // build builds a revision, or the files as they are when it is "".
-func (f previewFlags) build(ctx context.Context, revision string, first []*unstructured.Unstructured) ([]preview.Unit, error) {
+func (f previewFlags) build(ctx context.Context, g *global, revision string, first []*unstructured.Unstructured) ([]preview.Unit, error) {
 	tree, err := f.tree(revision)
 	if err != nil {
 		return nil, err
@@ -117,9 +121,24 @@ func (f previewFlags) build(ctx context.Context, revision string, first []*unstr
 	}
 	options := preview.Options{Objects: append(known, first...), RemoteBases: f.remote, Strict: !f.lenient}
 	if f.releases {
-		options.Releases = &preview.Releases{}
+		if options.Releases, err = f.rendering(g); err != nil {
+			return nil, err
+		}
 	}
 	return preview.Build(ctx, visible, first, options)
+}
+
+// rendering is how HelmReleases are rendered: with a cluster if one is to be asked.
+func (f previewFlags) rendering(g *global) (*preview.Releases, error) {
+	if !f.cluster {
+		return &preview.Releases{}, nil
+	}
+	l, err := g.lookup("")
+	if err != nil {
+		return nil, err
+	}
+	capabilities, err := client.Capabilities(l.Cluster)
+	return &preview.Releases{Capabilities: capabilities, Lookup: l.Config}, err
 }
 
 func (f previewFlags) tree(revision string) (source.MemoryTree, error) {

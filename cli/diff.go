@@ -75,7 +75,7 @@ func showDiff(ctx context.Context, g *global, f diffFlags, names []string, in io
 	var differences []preview.Difference
 	var err error
 	if f.from != "" {
-		differences, err = f.revisions(ctx, in)
+		differences, err = f.revisions(ctx, g, in)
 	} else {
 		differences, err = f.live(ctx, g)
 	}
@@ -99,7 +99,7 @@ func showDiff(ctx context.Context, g *global, f diffFlags, names []string, in io
 }
 
 // revisions compares two revisions, without a cluster.
-func (f diffFlags) revisions(ctx context.Context, in io.Reader) ([]preview.Difference, error) {
+func (f diffFlags) revisions(ctx context.Context, g *global, in io.Reader) ([]preview.Difference, error) {
 	if f.preview.path == "" {
 		f.preview.path = "."
 	}
@@ -107,11 +107,11 @@ func (f diffFlags) revisions(ctx context.Context, in io.Reader) ([]preview.Diffe
 	if err != nil {
 		return nil, err
 	}
-	before, err := f.preview.build(ctx, f.from, first)
+	before, err := f.preview.build(ctx, g, f.from, first)
 	if err != nil {
 		return nil, err
 	}
-	after, err := f.preview.build(ctx, f.to, first)
+	after, err := f.preview.build(ctx, g, f.to, first)
 	if err != nil {
 		return nil, err
 	}
@@ -161,11 +161,14 @@ func (f diffFlags) live(ctx context.Context, g *global) ([]preview.Difference, e
 func differencesOf(s summary) []preview.Difference {
 	var out []preview.Difference
 	for _, r := range s.Objects {
-		name, isUnit := strings.CutPrefix(r.ID, "Kustomization/")
-		if !isUnit {
+		d := preview.Difference{}
+		if name, isUnit := strings.CutPrefix(r.ID, "Kustomization/"); isUnit {
+			d.Unit = name
+		} else if name, isRelease := strings.CutPrefix(r.ID, "HelmRelease/"); isRelease {
+			d.Release = name
+		} else {
 			continue
 		}
-		d := preview.Difference{Unit: name}
 		if r.State == string(failed) {
 			d.Error = r.Message
 		}

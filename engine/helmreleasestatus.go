@@ -119,8 +119,15 @@ func noteDrift(s *helmv2.HelmReleaseStatus, p *releasePass) {
 	if !p.looked && detects(p.unit.detection(p.object)) {
 		return
 	}
-	if p.drift == "" {
+	if !p.looked {
 		apimeta.RemoveStatusCondition(&s.Conditions, helmv2.DriftedCondition)
+		return
+	}
+	if p.drift == "" {
+		apimeta.SetStatusCondition(&s.Conditions, metav1.Condition{
+			Type: helmv2.DriftedCondition, Status: metav1.ConditionFalse, Reason: helmv2.NoDriftDetectedReason,
+			Message: "the objects are as they were released", ObservedGeneration: p.object.Generation,
+		})
 		return
 	}
 	apimeta.SetStatusCondition(&s.Conditions, metav1.Condition{
@@ -135,5 +142,5 @@ func newDrift(was helmv2.HelmReleaseStatus, p *releasePass) bool {
 		return false
 	}
 	told := apimeta.FindStatusCondition(was.Conditions, helmv2.DriftedCondition)
-	return told == nil || told.Message != clip(p.drift)
+	return told == nil || told.Status == metav1.ConditionFalse || told.Message != clip(p.drift)
 }

@@ -21,12 +21,12 @@ func TestDriftOfAReleaseIsToldOnce(t *testing.T) {
 		told      bool
 		condition string
 	}{
-		{"nothing", true, "", false, ""},
+		{"nothing", true, "", false, "the objects are as they were released"},
 		{"somebody changes something", true, "ConfigMap/apps/a changed: data.b", true, "ConfigMap/apps/a changed: data.b"},
 		{"it is still so", true, "ConfigMap/apps/a changed: data.b", false, "ConfigMap/apps/a changed: data.b"},
 		{"nobody looked, as the release failed", false, "", false, "ConfigMap/apps/a changed: data.b"},
 		{"something else", true, "ConfigMap/apps/a was deleted", true, "ConfigMap/apps/a was deleted"},
-		{"put back", true, "", false, ""},
+		{"put back", true, "", false, "the objects are as they were released"},
 	} {
 		p := &releasePass{unit: &releaseUnit{}, object: hr, looked: step.looked, drift: step.drift}
 		if told := newDrift(hr.Status, p); told != step.told {

@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"helm.sh/helm/v3/pkg/release"
@@ -12,7 +10,6 @@ import (
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	"github.com/plumb-gitops/plumb/api/meta"
-	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/helmrel"
@@ -21,7 +18,6 @@ import (
 	"github.com/plumb-gitops/plumb/helmrel/postrender"
 	"github.com/plumb-gitops/plumb/helmrel/storage"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
-	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/prune"
 )
 
@@ -71,7 +67,7 @@ func (e *Engine) steps(ctx context.Context, p *releasePass) (Outcome, error) {
 			return Outcome{}, err
 		}
 		if e.DryRun && step.Action != helmrel.None {
-			return Outcome{Reason: meta.SucceededReason, Message: fmt.Sprintf("would %s: %s", step.Action, step.Message), Revision: p.wish.Chart.Version}, nil
+			return e.foreseeRelease(ctx, p, step, found)
 		}
 		switch {
 		case step.Action == helmrel.None:
@@ -236,24 +232,12 @@ func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *
 		e.keepChanges(p, f.client)
 		return helmrel.Outcome{Step: step, Records: f.records, Err: errors.Join(err, f.client.Close())}, nil
 	}
-	capabilities, err := helmclient.Capabilities(p.cluster)
-	if err != nil {
-		return helmrel.Outcome{}, fail(meta.FailedReason, Retry, err)
-	}
 	c := e.releaseClient(ctx, p, step.Action, f.records)
-	job := action.Job{
-		Wish: p.wish, Values: p.values, Client: c, Getter: helmclient.Getter{Cluster: p.cluster, Namespace: p.wish.Namespace},
-		Capabilities: capabilities, Records: f.driver, Definitions: c.Definitions,
-		Timeout: p.object.GetTimeout(), MaxHistory: p.object.GetMaxHistory(), ServerSide: c.ServerSide,
+	job, leave, err := e.releaseJob(ctx, p, step, f, c)
+	if err != nil {
+		return helmrel.Outcome{}, err
 	}
-	if p.chart != nil && (step.Action == helmrel.Install || step.Action == helmrel.Upgrade) {
-		leave, err := e.Heavy.Admit(ctx, p.chart.Estimate(len(asJSON(p.values))))
-		if err != nil {
-			return helmrel.Outcome{}, fail(meta.ProgressingReason, Retry, err)
-		}
-		defer leave()
-		job.Chart, job.PostRenderer = p.copyOfChart(), postrender.New(ctx, p.object)
-	}
+	defer leave()
 	o := action.Run(ctx, step, job)
 	p.unit.noteRecords(step.Target, f.driver.Versions())
 	e.keepChanges(p, c)
@@ -263,14 +247,31 @@ func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *
 	return o, nil
 }
 
+// releaseJob is what a step is taken with. leave is to be called when it is done: until
+// then its rendering has a share of the memory.
+func (e *Engine) releaseJob(ctx context.Context, p *releasePass, step helmrel.Step, f *found, c *helmclient.Client) (job action.Job, leave func(), err error) {
+	capabilities, err := helmclient.Capabilities(p.cluster)
+	if err != nil {
+		return job, nil, fail(meta.FailedReason, Retry, err)
+	}
+	job = action.Job{
+		Wish: p.wish, Values: p.values, Client: c, Getter: helmclient.Getter{Cluster: p.cluster, Namespace: p.wish.Namespace},
+		Capabilities: capabilities, Records: f.driver, Definitions: c.Definitions,
+		Timeout: p.object.GetTimeout(), MaxHistory: p.object.GetMaxHistory(), ServerSide: c.ServerSide,
+	}
+	if p.chart == nil || step.Action != helmrel.Install && step.Action != helmrel.Upgrade {
+		return job, func() {}, nil
+	}
+	if leave, err = e.Heavy.Admit(ctx, p.chart.Estimate(len(asJSON(p.values)))); err != nil {
+		return job, nil, fail(meta.ProgressingReason, Retry, err)
+	}
+	job.Chart, job.PostRenderer = p.copyOfChart(), postrender.New(ctx, p.object)
+	return job, leave, nil
+}
+
 // keepChanges notes what an action did to the objects.
 func (e *Engine) keepChanges(p *releasePass, c *helmclient.Client) {
-	now := e.now()
-	for _, change := range c.Changes() {
-		if change.Action != apply.Unchanged {
-			p.actions = append(p.actions, Action{Key: change.Key, Verb: string(change.Action), Detail: detail(change), Drifted: change.Drifted(), At: now})
-		}
-	}
+	p.note(c.Changes(), e.now())
 	p.unit.learn(c.Written())
 }
 
@@ -282,25 +283,12 @@ func (e *Engine) releaseHealthy(p *releasePass) bool {
 	}
 	for _, key := range inventory {
 		r, ok := p.connection.view.Get(helmv2.HelmReleaseKind, key)
+		if !ok && key.GVK() == definitionsKind.GroupVersionKind() {
+			continue // of the folder crds: the release does not own it
+		}
 		if !ok || r.Deleting || r.Health.Status != health.Current {
 			return false
 		}
 	}
 	return true
-}
-
-// inventoryIn are the objects that a record's manifest names.
-func (e *Engine) inventoryIn(p *releasePass, f *found) ([]kube.Key, error) {
-	c := e.releaseClient(context.Background(), p, helmrel.None, f.records)
-	list, err := c.Build(strings.NewReader(f.records[0].Manifest), false)
-	if err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	keys := make([]kube.Key, 0, len(list))
-	for _, info := range list {
-		key := kube.Key{Version: info.Mapping.GroupVersionKind.Version}
-		key.Namespace, key.Name, key.GroupKind = info.Namespace, info.Name, info.Mapping.GroupVersionKind.GroupKind()
-		keys = append(keys, key)
-	}
-	return keys, c.Close()
 }

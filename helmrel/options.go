@@ -94,3 +94,18 @@ func (s *State) strategy() (name string, interval time.Duration) {
 	}
 	return name, interval
 }
+
+// CRDs is what becomes of the definitions that a chart has in its folder crds when an
+// action is taken.
+func (w Wish) CRDs(a Action) string {
+	i, u := w.Spec.Install, w.Spec.Upgrade
+	switch {
+	case a == Upgrade && u != nil && u.CRDs != "":
+		return u.CRDs
+	case a == Install && i != nil && i.CRDs != "":
+		return i.CRDs
+	case a == Install && i != nil && i.SkipCRDs:
+		return helmv2.CRDsSkip
+	}
+	return helmv2.CRDsCreate
+}

@@ -22,14 +22,10 @@ func (j Job) install(before []helmrel.Record) error {
 		spec = *j.Wish.Spec.Install
 	}
 	timeout := j.timeout(spec.Timeout)
-	policy := spec.CRDs
-	if policy == "" && spec.SkipCRDs {
-		policy = helmv2.CRDsSkip
-	}
 	if err := replaces(spec.Replace, top(before)); err != nil {
 		return err
 	}
-	if err := j.ready(policy, timeout, before); err != nil {
+	if err := j.ready(helmrel.Install, timeout, before); err != nil {
 		return err
 	}
 	a := helmaction.NewInstall(j.configuration())
@@ -59,11 +55,11 @@ func replaces(wished bool, below helmrel.Record) error {
 }
 
 // ready makes the cluster ready for an action that renders a chart.
-func (j Job) ready(policy string, timeout time.Duration, before []helmrel.Record) error {
+func (j Job) ready(action helmrel.Action, timeout time.Duration, before []helmrel.Record) error {
 	if err := j.clear(timeout, before); err != nil {
 		return err
 	}
-	return j.definitions(policy, timeout)
+	return j.definitions(action, timeout)
 }
 
 // clear removes hooks that an action left which did not get to its end. They were
@@ -85,10 +81,8 @@ func (j Job) clear(timeout time.Duration, before []helmrel.Record) error {
 
 // definitions brings the chart's CustomResourceDefinitions to the cluster before
 // anything is rendered.
-func (j Job) definitions(policy string, timeout time.Duration) error {
-	if policy == "" {
-		policy = helmv2.CRDsCreate
-	}
+func (j Job) definitions(action helmrel.Action, timeout time.Duration) error {
+	policy := j.Wish.CRDs(action)
 	var files [][]byte
 	for _, crd := range j.Chart.CRDObjects() {
 		files = append(files, crd.File.Data)

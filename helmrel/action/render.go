@@ -3,10 +3,12 @@ package action
 import (
 	"bytes"
 
+	"helm.sh/helm/v3/pkg/chartutil"
 	helmpostrender "helm.sh/helm/v3/pkg/postrender"
 	"helm.sh/helm/v3/pkg/release"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	"github.com/plumb-gitops/plumb/helmrel"
 	"github.com/plumb-gitops/plumb/helmrel/postrender"
 	"github.com/plumb-gitops/plumb/helmrel/render"
 )
@@ -63,16 +65,47 @@ func (j *Job) postRenderer(upgrade bool) helmpostrender.PostRenderer {
 // rendered is what the chart renders, as the SDK does it: by now it has settled in the
 // job's own copy which dependencies and which former values count.
 func (j *Job) rendered(upgrade bool) (*render.Output, error) {
+	return j.render(upgrade, j.Values, true) // the SDK has checked the values
+}
+
+func (j *Job) render(upgrade bool, values map[string]any, skipSchema bool) (*render.Output, error) {
 	config, err := j.Getter.ToRESTConfig()
 	if err != nil {
 		return nil, err
 	}
 	in := render.Input{
-		Chart: j.Chart, Values: j.Values, Name: j.Wish.Name, Namespace: j.Wish.Namespace, Upgrade: upgrade,
-		Capabilities: j.Capabilities, Cluster: config, SkipSchema: true, // which the SDK has checked
+		Chart: j.Chart, Values: values, Name: j.Wish.Name, Namespace: j.Wish.Namespace, Upgrade: upgrade,
+		Capabilities: j.Capabilities, Cluster: config, SkipSchema: skipSchema,
 	}
 	if upgrade {
 		in.Revision = j.newest() + 1
 	}
 	return render.Render(in)
+}
+
+// Foresee is the manifest that an install or upgrade would have, and the files with the
+// definitions that it would bring, with what becomes of those. Nothing is written.
+func Foresee(step helmrel.Step, job Job) (manifest string, definitions [][]byte, policy string, err error) {
+	upgrade, values, skip := step.Action == helmrel.Upgrade, job.Values, false
+	policy = job.Wish.CRDs(step.Action)
+	if u := job.Wish.Spec.Upgrade; upgrade && u != nil {
+		skip = u.DisableSchemaValidation
+		if u.PreserveValues && job.newest() > 0 {
+			last, err := job.Records.Get(key(job.Wish.Name, job.newest()))
+			if err != nil {
+				return "", nil, "", err
+			}
+			values = chartutil.CoalesceTables(cloned(values), last.Config)
+		}
+	} else if i := job.Wish.Spec.Install; !upgrade && i != nil {
+		skip = i.DisableSchemaValidation
+	}
+	out, err := job.render(upgrade, values, skip)
+	if err != nil {
+		return "", nil, "", err
+	}
+	if r := job.PostRenderer; r != nil {
+		out.Manifest, _, err = r.Apply(out.Manifest, out.Hooks)
+	}
+	return out.Manifest, out.Definitions, policy, err
 }

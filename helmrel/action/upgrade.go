@@ -16,7 +16,7 @@ func (j Job) upgrade(before []helmrel.Record) error {
 		spec = *j.Wish.Spec.Upgrade
 	}
 	timeout := j.timeout(spec.Timeout)
-	if err := j.ready(spec.CRDs, timeout, before); err != nil {
+	if err := j.ready(helmrel.Upgrade, timeout, before); err != nil {
 		return err
 	}
 	a := helmaction.NewUpgrade(j.configuration())

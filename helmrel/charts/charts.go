@@ -157,6 +157,15 @@ func (ch *Chart) Estimate(values int) int64 { return ch.Bytes*renders + int64(va
 // Metadata is what the chart says of itself. It is not to be changed.
 func (ch *Chart) Metadata() *chart.Metadata { return ch.parsed.Metadata }
 
+// Definitions are the files of the folders crds, of the chart and of those that it
+// depends on. They are not to be changed.
+func (ch *Chart) Definitions() (files [][]byte) {
+	for _, crd := range ch.parsed.CRDObjects() {
+		files = append(files, crd.File.Data)
+	}
+	return files
+}
+
 // Copy is the chart for one action of the SDK, which changes which dependencies it
 // has, and their values. Files are shared.
 func (ch *Chart) Copy() *chart.Chart { return copied(ch.parsed) }

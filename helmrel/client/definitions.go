@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -30,19 +29,17 @@ func (c *Client) Definitions(files [][]byte, policy string, timeout time.Duratio
 	if policy == helmv2.CRDsSkip || len(files) == 0 {
 		return nil
 	}
+	objects, err := Definitions(files)
+	if err != nil {
+		return err
+	}
 	var list helmkube.ResourceList
-	for _, file := range files {
-		objects, err := Objects(bytes.NewReader(file))
+	for _, obj := range objects {
+		info, err := c.info(obj)
 		if err != nil {
 			return err
 		}
-		for _, obj := range objects {
-			info, err := c.info(obj)
-			if err != nil {
-				return err
-			}
-			list = append(list, info)
-		}
+		list = append(list, info)
 	}
 	if err := c.each(list, func(info *resource.Info) error { return c.define(info, policy) }); err != nil {
 		return err

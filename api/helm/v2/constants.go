@@ -49,6 +49,7 @@ const (
 	RetriesExceededReason    = "RetriesExceeded"
 	HealthCheckFailedReason  = "HealthCheckFailed"
 	DriftDetectedReason      = "DriftDetected"
+	NoDriftDetectedReason    = "NoDriftDetected"
 	DriftCorrectedReason     = "DriftCorrected"
 )
 
