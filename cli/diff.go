@@ -120,7 +120,7 @@ func (f diffFlags) revisions(ctx context.Context, g *global, in io.Reader) ([]pr
 
 // live makes the engine's plans and carries none out.
 func (f diffFlags) live(ctx context.Context, g *global) ([]preview.Difference, error) {
-	f.logFormat = "text"
+	f.logFormat, f.inventory = "text", mostInStatus
 	f.defaults = settings.Values{
 		"log-level": "error", "allow-remote-bases": strconv.FormatBool(f.preview.remote),
 		"kustomize-controller.strict-substitution-mode": strconv.FormatBool(!f.preview.lenient),

@@ -51,9 +51,12 @@ func (f *engineFlags) add(cmd *cobra.Command, defaults settings.Values) {
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", install.LeaseNamespace, "namespace of the lease that makes sure of one engine per cluster")
 	flags.StringSliceVar(&f.namespaces, "watch-namespace", nil, "work only on sources and Kustomizations of this namespace; repeatable (default: of all)")
 	flags.BoolVar(&f.takeOver, "take-over", false, "work on the cluster although the toolkit's controllers run in it")
-	flags.StringVar(&f.inventory, "max-status-inventory", "1Mi", "most that the inventory of a Kustomization may take in its status; a larger one is kept in ConfigMaps beside it")
+	flags.StringVar(&f.inventory, "max-status-inventory", mostInStatus, "most that the inventory of a Kustomization may take in its status; a larger one is kept in ConfigMaps beside it")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 }
+
+// mostInStatus is how much of an inventory is kept in a status by default.
+const mostInStatus = "1Mi"
 
 // driftBytes is how much of what others changed is kept in memory.
 const driftBytes = 1 << 20

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	switch args[0] {
 	case "serve":
-		return serve(dir)
+		return serve(ctx, dir)
 	case "stop":
 		return stopAll(dir)
 	case "show":
@@ -245,8 +245,8 @@ func ours(pid int) bool {
 	return err == nil && (strings.Contains(string(raw), "plumb") || strings.Contains(string(raw), "demo"))
 }
 
-// serve answers on a free port, which it writes to ROOT/address.
-func serve(root string) error {
+// serve answers on a free port, which it writes to ROOT/address, until ctx ends.
+func serve(ctx context.Context, root string) error {
 	git, err := testgit.Handler(root)
 	if err != nil {
 		return err
@@ -265,7 +265,12 @@ func serve(root string) error {
 	if err := os.Rename(temporary, filepath.Join(root, "address")); err != nil {
 		return err
 	}
-	return (&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}).Serve(listener)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // nobody is to be answered any more
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // appears waits for a file that another process is about to write.
