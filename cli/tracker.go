@@ -9,6 +9,7 @@ import (
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/engine"
 )
@@ -135,7 +136,7 @@ func (t *tracker) waiting(out engine.Outcome, known map[string]state) state {
 	switch out.Reason {
 	case meta.ProgressingReason:
 		return working
-	case kustomizev1.DependencyNotReadyReason, kustomizev1.ArtifactFailedReason:
+	case kustomizev1.DependencyNotReadyReason, kustomizev1.ArtifactFailedReason, sourcev1.NoSourceArtifactReason, sourcev1.IncludeUnavailableReason:
 		for _, id := range out.On {
 			if s := t.follow(id, known); s == failed || s == held {
 				return held
