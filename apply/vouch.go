@@ -17,7 +17,7 @@ import (
 // it is known that nothing but those rules decides: that there is no object of that
 // name, that no webhook and no policy looks at the kind, that the account may create
 // it under any name, and that the server takes one of its sort. Then the plan vouches
-// for the rest of them. docs/decisions/0012-vouching.md says what that guarantees.
+// for the rest of them. docs/decisions/0011-vouching.md says what that guarantees.
 
 // worthwhile is how many objects of one kind in one namespace have to be new for the
 // questions above to be cheaper than dry runs.
