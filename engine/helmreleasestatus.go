@@ -77,7 +77,7 @@ func unsettled(p *releasePass, step helmrel.Step, next Next) Outcome {
 	switch {
 	case next == Stall:
 		p.stalled = step.Message
-	case step.Reason != "":
+	case step.Reason != "" && step.Action != helmrel.Stall: // a stall that is none here (exhausted) tells what failed
 		out.Reason, out.Message = step.Reason, step.Message
 	}
 	return out
