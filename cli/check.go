@@ -44,11 +44,17 @@ pods, and who has the lease.`,
 	flags.StringVarP(&f.namespace, "namespace", "n", install.DefaultNamespace, "namespace that Plumb runs in, or will")
 	flags.BoolVar(&f.installed, "installed", false, "it is a problem when Plumb is not installed")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "give up after this long")
-	flags.StringVarP(&f.output, "output", "o", "table", "table, json or yaml")
+	outputFlag(cmd, &f.output, checkForms...)
 	return cmd
 }
 
+// checkForms are the forms of findings.
+var checkForms = []string{"table", "json", "yaml"}
+
 func runCheck(ctx context.Context, g *global, f checkFlags) error {
+	if err := checkOutput(f.output, checkForms); err != nil {
+		return err
+	}
 	cluster, err := g.connect()
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -19,15 +18,15 @@ func TestShare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, web := newShare(&Shards{Count: 1}), named("Kustomization", "web")
-		var woken, stopped []objectName
-		s.wake = func(n objectName) { woken = append(woken, n) }
-		s.stop = func(n objectName) { stopped = append(stopped, n) }
+		woken, stopped := make(chan objectName, 9), make(chan objectName, 9)
+		s.wake = func(n objectName) { woken <- n }
+		s.stop = func(n objectName) { stopped <- n }
 		if _, _, ours := s.enter(web, nil); ours {
 			t.Fatal("it is ours before any shard is")
 		}
 		s.gained(0)
-		if !slices.Equal(woken, []objectName{web}) {
-			t.Errorf("woken: %v", woken)
+		if n := <-woken; n != web {
+			t.Errorf("woken: %v", n)
 		}
 		done, fresh, ours := s.enter(web, nil)
 		if !fresh || !ours {
@@ -36,9 +35,11 @@ func TestShare(t *testing.T) {
 		beside := s.hold(web)
 		left := make(chan struct{})
 		go func() { s.lost(0); close(left) }()
-		synctest.Wait()
-		if _, _, ours := s.enter(web, nil); ours || !slices.Equal(stopped, []objectName{web}) {
-			t.Errorf("ours %t, stopped %v while it is left", ours, stopped)
+		if n := <-stopped; n != web {
+			t.Errorf("stopped: %v", n)
+		}
+		if _, _, ours := s.enter(web, nil); ours {
+			t.Error("a pass begins while it is left")
 		}
 		done()
 		synctest.Wait()

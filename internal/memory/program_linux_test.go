@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,13 +52,13 @@ func fileBytes(t *testing.T) int {
 func TestRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		given := 0
-		r := NewRest(time.Minute, func() { given++ })
+		var given atomic.Int32
+		r := NewRest(time.Minute, func() { given.Add(1) })
 		defer r.Stop()
 		for _, step := range []struct {
 			pause time.Duration
 			work  bool
-			want  int
+			want  int32
 		}{
 			{30 * time.Second, true, 0},  // still busy
 			{59 * time.Second, false, 0}, // not yet
@@ -68,8 +69,8 @@ func TestRest(t *testing.T) {
 		} {
 			<-time.After(step.pause) // of the bubble: no time passes
 			synctest.Wait()
-			if given != step.want {
-				t.Fatalf("after %s: given back %d times, want %d", step.pause, given, step.want)
+			if n := given.Load(); n != step.want {
+				t.Fatalf("after %s: given back %d times, want %d", step.pause, n, step.want)
 			}
 			if step.work {
 				r.Disturb()
