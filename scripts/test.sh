@@ -25,11 +25,11 @@ if [ -z "${KUBECONFIG_TEST:-}" ]; then
 fi
 
 # The scenarios come last and alone: some of them measure, and all of them need
-# the machine.
+# the machine. They mostly wait for things to happen, so more run than there are cores.
 echo "== go test -race $*"
 scenarios=$(go list "$@" | grep '/internal/scenario$' || true)
 others=$(go list "$@" | grep -v '/internal/scenario$' || true)
 # shellcheck disable=SC2086
 [ -z "$others" ] || go test -race -shuffle=on -timeout 20m $others
 # shellcheck disable=SC2086
-[ -z "$scenarios" ] || go test -race -timeout 20m $scenarios
+[ -z "$scenarios" ] || go test -race -timeout 25m -parallel 6 $scenarios
