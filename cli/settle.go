@@ -126,6 +126,9 @@ func judge(obj *unstructured.Unstructured, token string) verdict {
 	switch {
 	case c.Status == metav1.ConditionTrue:
 		v.over = true
+	case !i.handles() && token == "":
+		// What a FluxConfig says just after it was resumed is about its parts as they
+		// were: they go on now, each in its time.
 	case c.Status == metav1.ConditionFalse && !waitsForOthers(c.Reason):
 		v.over, v.trouble = true, errors.New(v.news)
 	}

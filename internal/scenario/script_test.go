@@ -78,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"https":     command(2, (*script).https),
 			"download":  command(1, (*script).download),
 			"table":     command(2, (*script).table),
+			"show":      command(1, (*script).show),
 		},
 	})
 }

@@ -9,7 +9,20 @@ import (
 	"text/tabwriter"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
+
+// show REF: prints an object as it is now, of whatever kind; compare with stdout.
+func (s *script) show(args []string) {
+	obj := s.Get(s.ref(args[0]))
+	if obj == nil {
+		s.ts.Fatalf("%s is not there", args[0])
+	}
+	raw, err := yaml.Marshal(obj.Object)
+	s.ts.Check(err)
+	_, err = s.ts.Stdout().Write(raw)
+	s.ts.Check(err)
+}
 
 // table KIND NAMESPACE: what `kubectl get KIND -A` prints of the objects in a
 // namespace; compare with stdout. The columns are those that the server sends.
