@@ -2,13 +2,16 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	"github.com/plumb-gitops/plumb/fluxconfig/flags"
+	"github.com/plumb-gitops/plumb/fluxconfig/rest"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -39,6 +42,7 @@ func (f *configWrite) check() error {
 
 func newConfigCreate(g *global) *cobra.Command {
 	var f configWrite
+	var body string
 	cmd := &cobra.Command{
 		Use:   "create -n NAME -u URL [flags]",
 		Short: "Create a FluxConfig, or make one that is there the same as the flags say",
@@ -55,6 +59,9 @@ Credentials go into the Secret NAME-protected-parameters.`,
   # by SSH, and until everything is compliant
   plumb config create -n fleet -u git@github.com:org/fleet --branch main --ssh-private-key-file ~/.ssh/fleet -k name=apps --wait
 
+  # as a template for Azure's REST API has it, or plumb config show -o json
+  plumb config create -n fleet --file fleet.json
+
   # a bucket
   plumb config create -n fleet --kind bucket -u https://s3.example.com --bucket-name fleet --local-auth-ref s3 -k name=apps path=./apps`,
 		Args: noArgs,
@@ -62,16 +69,52 @@ Credentials go into the Secret NAME-protected-parameters.`,
 	alsoNamed(cmd, sourceAliases())
 	f.add(g, cmd, "default")
 	addSources(cmd, true)
+	cmd.Flags().StringVar(&body, "file", "", "JSON or YAML file with the configuration as Azure's REST API has it, in the place of the flags about it; - reads standard input")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		said, err := f.said(cmd)
 		if err != nil {
 			return err
 		}
+		plan, err := f.planned(body, said, cmd.InOrStdin())
+		if err != nil {
+			return err
+		}
 		return f.write(cmd.Context(), g, cmd.InOrStdin(), func(ctx context.Context, s *configStore) (*clusterconfigv1.FluxConfig, []string, error) {
-			return f.create(ctx, g, s, said, cmd.Flags().Changed("namespace"))
+			return f.create(ctx, g, s, plan, cmd.Flags().Changed("namespace"))
 		})
 	}
 	return cmd
+}
+
+// planned makes the plan for a configuration that is to be created: of the flags, or of a
+// file. It is made anew at each attempt, and is checked here before anything is read.
+func (f *configWrite) planned(file string, said flags.Given, in io.Reader) (func() (*flags.Plan, error), error) {
+	plan := func() (*flags.Plan, error) { return flags.Create(f.name, f.namespace, said) }
+	if file != "" {
+		if len(said) > 0 {
+			return nil, usage(errors.New("--file has all of the configuration: leave out the flags about it"))
+		}
+		body, err := readBody(file, in)
+		if err != nil {
+			return nil, usage(fmt.Errorf("--file: %w", err))
+		}
+		plan = func() (*flags.Plan, error) {
+			spec, protected, err := rest.From(body)
+			if err != nil {
+				return nil, fmt.Errorf("--file %s: %w", file, err)
+			}
+			return flags.Whole(f.name, f.namespace, spec, protected)
+		}
+	}
+	_, err := plan()
+	return plan, asUsage(err)
+}
+
+func readBody(file string, in io.Reader) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(in)
+	}
+	return os.ReadFile(file)
 }
 
 func newConfigUpdate(g *global) *cobra.Command {
@@ -124,11 +167,7 @@ func asUsage(err error) error {
 
 // create makes a configuration, or one that is there the same. A name without a
 // namespace is not taken for another one than that which the cluster has.
-func (f *configWrite) create(ctx context.Context, g *global, s *configStore, said flags.Given, placed bool) (*clusterconfigv1.FluxConfig, []string, error) {
-	// Before anything is read: what can't be right is not worth a request.
-	if _, err := flags.Create(f.name, f.namespace, said); err != nil {
-		return nil, nil, usage(err)
-	}
+func (f *configWrite) create(ctx context.Context, g *global, s *configStore, planned func() (*flags.Plan, error), placed bool) (*clusterconfigv1.FluxConfig, []string, error) {
 	if err := f.onlyOne(ctx, s.Cluster, placed); err != nil {
 		return nil, nil, err
 	}
@@ -140,7 +179,7 @@ func (f *configWrite) create(ctx context.Context, g *global, s *configStore, sai
 		return s.hold(ctx, fc, f.namespace, f.name)
 	}
 	return s.change(ctx, read, func(have stored) (*flags.Plan, error) {
-		plan, err := flags.Create(f.name, f.namespace, said)
+		plan, err := planned()
 		if err == nil {
 			err = flags.Replace(have.Have, plan)
 		}
