@@ -263,3 +263,31 @@ func sane(t *testing.T, w *scenario.World, version string) {
 		t.Logf("records, %d deployed:\n%s", deployed, history)
 	}
 }
+
+// TestReleaseKilledAtItsDefinitions: the definitions in a chart's folder crds come before
+// all else, and before there is a record.
+func TestReleaseKilledAtItsDefinitions(t *testing.T) {
+	t.Parallel()
+	charts := testhelm.Start(t, testhelm.Options{})
+	charts.Publish(t, map[string][]byte{"kinds-1.0.0.tgz": packChart(t, "kinds", "1.0.0")})
+	w := scenario.New(t)
+	w.Apply(fmt.Sprintf(`apiVersion: source.toolkit.fluxcd.io/v1
+kind: HelmRepository
+metadata: {name: charts, namespace: %[1]s}
+spec: {url: %[2]s, interval: 1h}
+---
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: app, namespace: %[1]s}
+spec:
+  interval: 1h
+  install: {crds: CreateReplace}
+  chart: {spec: {chart: kinds, version: 1.0.0, sourceRef: {kind: HelmRepository, name: charts}}}
+`, w.NS, charts.URL))
+	w.StartWith([]string{"PLUMB_KILL_AT=release.install>release.definition:1"})
+	w.Died()
+	w.Start()
+	hr := scenario.Key("HelmRelease", w.NS, "app")
+	w.Ready(hr, "Helm install succeeded")
+	w.Has(hr, "1", "status", "history", "count")
+}
