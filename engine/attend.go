@@ -29,6 +29,7 @@ func (e *Engine) attendUnit(k *kustomizev1.Kustomization) {
 // attendRelease takes note of somebody else's HelmRelease.
 func (e *Engine) attendRelease(hr *helmv2.HelmRelease) {
 	name := client.ObjectKeyFromObject(hr)
+	e.stopWork(objectName{helmv2.HelmReleaseKind, name}) // it may have been ours until its label changed
 	e.releases.drop(name)
 	e.releases.getOrAdd(name).latest(hr)
 	e.releases.graph.Set(name, hr.GetDependsOn()...)

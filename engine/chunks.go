@@ -20,7 +20,8 @@ import (
 	"github.com/plumb-gitops/plumb/prune"
 )
 
-// chunkIndex knows which chunks there are. It finds out once, by a list.
+// chunkIndex knows which chunks there are. It finds out once, by a list, and anew after
+// other engines may have written some.
 type chunkIndex struct {
 	cluster    *kube.Cluster
 	namespaces []string // all when empty
@@ -78,9 +79,19 @@ func (x *chunkIndex) listLocked(ctx context.Context) error {
 	return nil
 }
 
+// forget has the next look find out anew.
+func (x *chunkIndex) forget() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.have = nil
+}
+
 func (x *chunkIndex) note(unit *kustomizev1.Kustomization, name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.have == nil {
+		return // the next list has it
+	}
 	if x.have[unit.UID] == nil {
 		x.have[unit.UID] = map[string]chunkPlace{}
 	}

@@ -189,7 +189,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 	e.otherUnits[releaseInputsUser] = otherUnits{follows: func(owner types.NamespacedName) { e.releases.alarm.wake(owner) }}
 	e.otherUnits[configInputsUser] = otherUnits{follows: func(owner types.NamespacedName) { e.configs.alarm.wake(owner) }}
 	if e.share = newShare(o.Shards); e.share != nil {
-		e.share.wake, e.share.stop = e.wakeObject, e.stopWork
+		e.share.wake, e.share.stop, e.share.came = e.wakeObject, e.stopWork, e.chunks.forget
 	}
 	for _, kind := range o.Sources.Kinds {
 		e.sourceAlarms[kind.GVK().Kind] = &alarm{}

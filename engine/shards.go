@@ -44,6 +44,7 @@ type share struct {
 	Shards
 	wake func(objectName)
 	stop func(objectName) // ends what is under way of an object
+	came func()           // what others worked on has become ours
 
 	mu      sync.Mutex
 	held    map[int]int             // the shards that are ours, and when they became that, counted
@@ -109,19 +110,33 @@ func (s *share) enter(name objectName, on map[string]string) (done func(), fresh
 	if s == nil {
 		return func() {}, false, true
 	}
+	fresh, moved, ours := s.begin(name, on)
+	if !ours {
+		return nil, false, false
+	}
+	if moved {
+		s.came()
+	}
+	return func() { s.leave(name) }, fresh, true
+}
+
+// begin notes a pass over an object, if that is ours. moved tells that it was somebody
+// else's and is ours by another label; shards that move come in gained.
+func (s *share) begin(name objectName, on map[string]string) (fresh, moved, ours bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.oursLocked(name, on) {
 		s.others[name] = true
 		delete(s.read, name)
-		return nil, false, false
+		return false, false, false
 	}
+	moved = s.Count == 0 && s.others[name]
 	delete(s.others, name)
 	since := max(s.held[s.shardOf(name)], 1)
 	fresh = s.read[name] != since
 	s.read[name] = since
 	s.working[name]++
-	return func() { s.leave(name) }, fresh, true
+	return fresh, moved, true
 }
 
 // leave ends a pass.
@@ -156,19 +171,25 @@ func (s *share) forget(name objectName) {
 
 // gained makes a shard ours and wakes its objects.
 func (s *share) gained(i int) {
+	s.came()
 	s.mu.Lock()
 	s.times++
 	s.held[i] = s.times
-	var wake []objectName
-	for name := range s.others {
-		if s.shardOf(name) == i {
-			wake = append(wake, name)
-		}
-	}
+	wake := inShard(s, i, s.others)
 	s.mu.Unlock()
 	for _, name := range wake {
 		s.wake(name)
 	}
+}
+
+// inShard are those of a set of objects that are in a shard.
+func inShard[V any](s *share, i int, set map[objectName]V) (out []objectName) {
+	for name := range set {
+		if s.shardOf(name) == i {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // lost gives a shard up: no pass over an object of it begins any more, those that can
@@ -177,12 +198,9 @@ func (s *share) lost(i int) {
 	s.mu.Lock()
 	waiting := &sync.WaitGroup{}
 	s.left[i] = waiting
-	var stop []objectName
-	for name, passes := range s.working {
-		if s.shardOf(name) == i {
-			waiting.Add(passes)
-			stop = append(stop, name)
-		}
+	stop := inShard(s, i, s.working)
+	for _, name := range stop {
+		waiting.Add(s.working[name])
 	}
 	s.mu.Unlock()
 	for _, name := range stop {
@@ -192,12 +210,7 @@ func (s *share) lost(i int) {
 	s.mu.Lock()
 	delete(s.held, i)
 	delete(s.left, i)
-	var wake []objectName
-	for name := range s.read {
-		if s.shardOf(name) == i {
-			wake = append(wake, name)
-		}
-	}
+	wake := inShard(s, i, s.read)
 	s.mu.Unlock()
 	for _, name := range wake {
 		s.wake(name) // to be seen as somebody else's from now on
@@ -298,22 +311,24 @@ func (e *Engine) together(ctx context.Context, run func(context.Context) error) 
 	if err != nil {
 		return err
 	}
-	working, lose := context.WithCancelCause(ctx)
-	defer lose(nil)
+	working, lose := context.WithCancel(ctx)
+	defer lose()
 	member, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
+	ended := make(chan error, 1)
 	go func() {
-		defer close(ended)
-		lose(group.Run(member)) // at its end, this engine may no longer write
+		ended <- group.Run(member)
+		lose() // this engine may no longer write
 	}()
 	err = run(working)
 	end()
-	<-ended
+	if lost := <-ended; lost != nil {
+		err = errors.Join(err, lost)
+		if errors.Is(lost, lease.ErrLost) {
+			return err // nothing is left to give back
+		}
+	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
-	if lost := context.Cause(working); errors.Is(lost, lease.ErrLost) {
-		return errors.Join(err, lost) // nothing is left to give back
-	}
 	return errors.Join(err, group.Close(closing))
 }
 

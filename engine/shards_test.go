@@ -21,6 +21,8 @@ func TestShare(t *testing.T) {
 		woken, stopped := make(chan objectName, 9), make(chan objectName, 9)
 		s.wake = func(n objectName) { woken <- n }
 		s.stop = func(n objectName) { stopped <- n }
+		came := 0
+		s.came = func() { came++ }
 		if _, _, ours := s.enter(web, nil); ours {
 			t.Fatal("it is ours before any shard is")
 		}
@@ -56,6 +58,9 @@ func TestShare(t *testing.T) {
 		}
 		if _, fresh, ours = s.enter(web, nil); fresh || !ours {
 			t.Errorf("fresh %t, ours %t the next time", fresh, ours)
+		}
+		if came != 2 {
+			t.Errorf("that what others worked on is ours was told %d times, want 2", came)
 		}
 	})
 }

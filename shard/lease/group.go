@@ -76,6 +76,9 @@ type sighting struct {
 func (g *Group) Run(ctx context.Context) error {
 	g.own, g.gone, g.seen = map[int]*coordinationv1.Lease{}, map[int]bool{}, map[string]sighting{}
 	g.news = make(chan struct{}, 1)
+	if _, err := g.Leases.List(ctx, metav1.ListOptions{LabelSelector: GroupLabel + "=" + g.Name, Limit: 1}); err != nil {
+		return ignoreEnd(ctx, fmt.Errorf("look for the leases of other engines: %w", err)) // a watch would go on trying
+	}
 	informer := g.watch()
 	g.known = informer.GetIndexer()
 	go informer.RunWithContext(ctx)
