@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
@@ -302,5 +303,25 @@ func TestWordsForTroubleAreStable(t *testing.T) {
 		if got := describe(err); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// quick is a server that has answered and is gone before it is told that the request
+// is at its end.
+type quick struct{ io.Writer }
+
+func (quick) Close() error { return io.EOF }
+
+func TestServerThatIsGoneEarly(t *testing.T) {
+	t.Parallel()
+	req := packp.NewUploadPackRequest()
+	req.Wants = []plumbing.Hash{plumbing.NewHash("6ecf0ef2c2dffb796033e5a02219af86ec6584e5")}
+	s := &sshSession{in: quick{io.Discard}, out: strings.NewReader("0008NAK\nPACK")}
+	response, err := s.UploadPack(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pack, err := io.ReadAll(response); err != nil || string(pack) != "PACK" {
+		t.Errorf("it says %q, %v", pack, err)
 	}
 }

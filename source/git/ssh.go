@@ -228,7 +228,7 @@ func (s *sshSession) UploadPack(ctx context.Context, req *packp.UploadPackReques
 		req.UploadRequest.Encode(s.in),
 		req.UploadHaves.Encode(s.in, false),
 		pktline.NewEncoder(s.in).Encodef("done\n"),
-		s.in.Close(),
+		ignoreGone(s.in.Close()),
 	)
 	if err != nil {
 		return nil, err
@@ -241,6 +241,15 @@ func (s *sshSession) UploadPack(ctx context.Context, req *packp.UploadPackReques
 func (s *sshSession) Close() error {
 	s.forget()
 	return ignoreClosed(s.client.Close())
+}
+
+// ignoreGone drops the error that means that the server has ended the session: it may
+// have answered already, and what it said is still to be read.
+func ignoreGone(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 func ignoreClosed(err error) error {
