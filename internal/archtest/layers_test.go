@@ -43,7 +43,7 @@ var bans = []struct {
 	forbidden []string
 	reason    string
 }{
-	{[]string{"dag", "health", "drift", "fluxconfig", "fluxconfig/*", "helmrel", "install", "settings", "shard"}, clients, "it decides and touches nothing"},
+	{[]string{"dag", "health", "drift", "fluxconfig", "fluxconfig/*", "helmrel", "install", "internal/logline", "settings", "shard"}, clients, "it decides and touches nothing"},
 	{[]string{"dag"}, []string{"k8s.io", "sigs.k8s.io"}, "the graph knows no Kubernetes"},
 	{[]string{"build", "helmrel/values"}, clients, "building works in memory, on what it is given"},
 	{[]string{"source", "source/*"}, clients[:3], "a source knows no Kubernetes client"},
