@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -96,16 +98,49 @@ func (s *records) Resync() error { return nil }
 
 // seen takes a record as it is now, with an empty resource version when it is gone.
 func (s *records) seen(m *metav1.PartialObjectMetadata, resourceVersion string) {
-	for _, u := range s.releases.all() {
-		if u.recorded(m.Namespace, m.Labels["name"], m.Name, resourceVersion) {
+	for _, u := range s.releases.recordedAt(recordsAt{m.Namespace, m.Labels["name"]}) {
+		if u.recorded(m.Name, resourceVersion) {
 			s.releases.alarm.wake(u.name)
 		}
 	}
 }
 
+// recordsAt is where the records of a release are, and how it is called there.
+type recordsAt struct{ namespace, name string }
+
+// recordedAt are the HelmReleases whose records are there; two by mistake.
+func (s *releaseUnits) recordedAt(at recordsAt) []*releaseUnit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.recorded[at]))
+}
+
+// noteRecords keeps what a pass saw or wrote of a release's records.
+func (s *releaseUnits) noteRecords(u *releaseUnit, target helmrel.Target, versions map[string]string) {
+	at := recordsAt{target.StorageNamespace, target.Name}
+	s.mu.Lock()
+	s.unrecordLocked(u)
+	if s.recorded[at] == nil {
+		s.recorded[at] = map[*releaseUnit]bool{}
+	}
+	s.recorded[at][u] = true
+	s.mu.Unlock()
+	u.noteRecords(at, versions)
+}
+
+// unrecordLocked takes a unit off where its records were last.
+func (s *releaseUnits) unrecordLocked(u *releaseUnit) {
+	u.mu.Lock()
+	at := u.records.at
+	u.mu.Unlock()
+	if delete(s.recorded[at], u); len(s.recorded[at]) == 0 {
+		delete(s.recorded, at)
+	}
+}
+
 // recordsOf are the records of a release as of the last look.
 type recordsOf struct {
-	target   helmrel.Target
+	at       recordsAt
 	versions map[string]string // resource versions, by name of the Secret
 	// news is what was seen of them during a pass, "" for those that are gone. Only its
 	// end can tell the pass's own writes from those of others.
@@ -113,21 +148,19 @@ type recordsOf struct {
 }
 
 // noteRecords keeps what a pass saw or wrote.
-func (u *releaseUnit) noteRecords(target helmrel.Target, versions map[string]string) {
+func (u *releaseUnit) noteRecords(at recordsAt, versions map[string]string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.records.target, u.records.versions = target, versions
+	u.records.at, u.records.versions = at, versions
 }
 
 // recorded takes a change of a record, and tells whether the release has to be looked
 // at for it: not for what its own pass wrote.
-func (u *releaseUnit) recorded(namespace, release, secret, resourceVersion string) bool {
+func (u *releaseUnit) recorded(secret, resourceVersion string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := &u.records
 	switch {
-	case r.target.StorageNamespace != namespace || r.target.Name != release:
-		return false
 	case u.working:
 		r.news[secret] = resourceVersion
 		return false
@@ -142,7 +175,7 @@ func (u *releaseUnit) recorded(namespace, release, secret, resourceVersion strin
 func (u *releaseUnit) lost(namespace string, there map[string]bool) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	at := u.records.target.StorageNamespace
+	at := u.records.at.namespace
 	if u.working || at == "" || namespace != "" && namespace != at {
 		return false
 	}

@@ -24,8 +24,9 @@ type releaseUnits struct {
 	// corrects puts drift back of releases whose spec says nothing of it.
 	corrects bool
 
-	mu  sync.Mutex
-	set map[types.NamespacedName]*releaseUnit
+	mu       sync.Mutex
+	set      map[types.NamespacedName]*releaseUnit
+	recorded map[recordsAt]map[*releaseUnit]bool // whose records are where
 }
 
 // releaseUnit is what is remembered of one HelmRelease between passes. All of it
@@ -94,9 +95,7 @@ func (s *releaseUnits) getOrAdd(name types.NamespacedName) *releaseUnit {
 
 func (s *releaseUnits) remove(name types.NamespacedName) {
 	s.graph.Delete(name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.set, name)
+	s.drop(name)
 }
 
 func (s *releaseUnits) all() []*releaseUnit {
@@ -113,6 +112,9 @@ func (s *releaseUnits) all() []*releaseUnit {
 func (s *releaseUnits) drop(name types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if u := s.set[name]; u != nil {
+		s.unrecordLocked(u)
+	}
 	delete(s.set, name)
 }
 

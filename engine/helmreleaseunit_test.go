@@ -80,27 +80,34 @@ func TestReleaseSeesWhatOthersRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			resting, busy := &releaseUnits{recorded: map[recordsAt]map[*releaseUnit]bool{}}, &releaseUnits{recorded: map[recordsAt]map[*releaseUnit]bool{}}
 			between, within := &releaseUnit{}, &releaseUnit{working: true}
 			within.records.news = map[string]string{}
-			if within.recorded(c.namespace, c.release, c.comes.secret, c.comes.version) {
+			wakes := func(s *releaseUnits) (woken bool) {
+				for _, u := range s.recordedAt(recordsAt{c.namespace, c.release}) {
+					woken = u.recorded(c.comes.secret, c.comes.version) || woken
+				}
+				return woken
+			}
+			if wakes(busy) {
 				t.Error("a pass was to be woken by what it may have written itself")
 			}
-			between.noteRecords(at, map[string]string{"v1": "5"})
-			if got := between.recorded(c.namespace, c.release, c.comes.secret, c.comes.version); got != c.want || between.dirty != c.want {
+			resting.noteRecords(between, at, map[string]string{"v1": "5"})
+			if got := wakes(resting); got != c.want || between.dirty != c.want {
 				t.Errorf("between passes: %t, want %t", got, c.want)
 			}
-			within.noteRecords(at, map[string]string{"v1": "3"})
-			if within.recorded(c.namespace, c.release, c.comes.secret, c.comes.version) {
+			busy.noteRecords(within, at, map[string]string{"v1": "3"})
+			if wakes(busy) {
 				t.Error("a pass was to be woken by what it may have written itself")
 			}
-			within.noteRecords(at, map[string]string{"v1": "5"}) // the last look
+			busy.noteRecords(within, at, map[string]string{"v1": "5"}) // the last look
 			if got := within.records.overtaken(); got != c.want {
 				t.Errorf("at the end of a pass: %t, want %t", got, c.want)
 			}
 		})
 	}
 	gone := &releaseUnit{}
-	gone.noteRecords(at, map[string]string{"v1": "5"})
+	gone.noteRecords(recordsAt{at.StorageNamespace, at.Name}, map[string]string{"v1": "5"})
 	if gone.lost("", map[string]bool{"apps/v1": true}) || gone.lost("other", nil) || !gone.lost("apps", nil) || !gone.dirty {
 		t.Error("a record that went while nobody watched was not missed")
 	}

@@ -114,7 +114,7 @@ func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found
 	if err != nil {
 		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
 	}
-	p.unit.noteRecords(target, f.driver.Versions())
+	e.releases.noteRecords(p.unit, target, f.driver.Versions())
 	if f.records, err = f.driver.Records(); err != nil {
 		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
 	}
@@ -239,7 +239,7 @@ func (e *Engine) act(ctx context.Context, p *releasePass, step helmrel.Step, f *
 	}
 	defer leave()
 	o := action.Run(ctx, step, job)
-	p.unit.noteRecords(step.Target, f.driver.Versions())
+	e.releases.noteRecords(p.unit, step.Target, f.driver.Versions())
 	e.keepChanges(p, c)
 	if err := c.Close(); err != nil {
 		e.log.Error(err, "an action's watches could not be ended", "name", p.unit.name.String())
