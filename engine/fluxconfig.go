@@ -219,15 +219,14 @@ func (e *Engine) configInputs(ctx context.Context, p *configPass) (err error) {
 	return err
 }
 
-// saveConfigFinalizers writes the finalizers, see saveFinalizers.
+// saveConfigFinalizers writes the finalizers, see savedFinalizers.
 func (e *Engine) saveConfigFinalizers(ctx context.Context, p *configPass) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s,"resourceVersion":%q}}`, asJSON(p.object.Finalizers), p.object.ResourceVersion)
-	saved := p.object.DeepCopy()
-	if err := e.client.Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+	object, err := savedFinalizers(ctx, e.client, p.object)
+	if err != nil {
 		return err
 	}
-	p.object = saved
-	e.configs.keep(saved)
+	p.object = object
+	e.configs.keep(object)
 	return nil
 }
 

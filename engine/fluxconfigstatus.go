@@ -13,7 +13,6 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	"github.com/plumb-gitops/plumb/api/meta"
@@ -50,12 +49,12 @@ func (e *Engine) saveConfig(ctx context.Context, p *configPass, next clusterconf
 	if err != nil || patch == nil {
 		return err
 	}
-	saved := p.object.DeepCopy()
-	if err := e.client.Status().Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+	object, err := savedStatus(ctx, e.client, p.object, patch)
+	if err != nil {
 		return err
 	}
-	p.object = saved
-	e.configs.keep(saved)
+	p.object = object
+	e.configs.keep(object)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -94,15 +93,14 @@ func releaseInputs(name types.NamespacedName) live.User {
 
 const releaseInputsUser = helmv2.HelmReleaseKind + " inputs"
 
-// saveReleaseFinalizers writes the finalizers, see saveFinalizers.
+// saveReleaseFinalizers writes the finalizers, see savedFinalizers.
 func (e *Engine) saveReleaseFinalizers(ctx context.Context, p *releasePass) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s,"resourceVersion":%q}}`, asJSON(p.object.Finalizers), p.object.ResourceVersion)
-	saved := p.object.DeepCopy()
-	if err := e.client.Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+	object, err := savedFinalizers(ctx, e.client, p.object)
+	if err != nil {
 		return err
 	}
-	p.object = saved
-	p.unit.wrote(saved)
+	p.object = object
+	p.unit.wrote(object)
 	return nil
 }
 
@@ -112,12 +110,12 @@ func (e *Engine) saveRelease(ctx context.Context, p *releasePass, next helmv2.He
 	if err != nil || patch == nil {
 		return err
 	}
-	saved := p.object.DeepCopy()
-	if err := e.client.Status().Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+	object, err := savedStatus(ctx, e.client, p.object, patch)
+	if err != nil {
 		return err
 	}
-	p.object = saved
-	p.unit.wrote(saved)
+	p.object = object
+	p.unit.wrote(object)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -123,16 +122,14 @@ func (e *Engine) forget(ctx context.Context, r reconcile.Request) (err error) {
 	return errors.Join(err, e.connections.leave(live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: name}), e.home.view.Follow(inputs))
 }
 
-// saveFinalizers writes the finalizers. The resource version makes sure that
-// nobody else's are lost; on a conflict the pass runs again.
+// saveFinalizers writes the finalizers, see savedFinalizers.
 func (e *Engine) saveFinalizers(ctx context.Context, p *pass) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s,"resourceVersion":%q}}`, asJSON(p.object.Finalizers), p.object.ResourceVersion)
-	saved := p.object.DeepCopy()
-	if err := e.client.Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+	object, err := savedFinalizers(ctx, e.client, p.object)
+	if err != nil {
 		return err
 	}
-	p.object = saved
-	p.unit.wrote(saved)
+	p.object = object
+	p.unit.wrote(object)
 	return nil
 }
 
@@ -154,19 +151,19 @@ func (e *Engine) saveStatus(ctx context.Context, p *pass, next kustomizev1.Kusto
 	if err != nil || patch == nil {
 		return err
 	}
-	saved := p.object.DeepCopy()
-	if err := e.client.Status().Patch(ctx, saved, client.RawPatch(mergePatch, patch)); err != nil {
+	object, err := savedStatus(ctx, e.client, p.object, patch)
+	if err != nil {
 		return err
 	}
-	p.object = saved
-	p.unit.wrote(saved)
+	p.object = object
+	p.unit.wrote(object)
 	if e.DryRun {
 		return nil
 	}
 	if p.inventory != nil {
-		e.inventories.put(saved.UID, saved.Status.Inventory, p.inventory)
+		e.inventories.put(object.UID, object.Status.Inventory, p.inventory)
 	}
-	return e.tidyInventory(ctx, saved)
+	return e.tidyInventory(ctx, object)
 }
 
 // ignoreGone drops the error that means the object was deleted meanwhile; the

@@ -83,8 +83,8 @@ func (e *Engine) release(ctx context.Context, obj fetch.Object) error {
 	if !controllerutil.RemoveFinalizer(obj, meta.Finalizer) {
 		return nil
 	}
-	patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s,"resourceVersion":%q}}`, asJSON(obj.GetFinalizers()), obj.GetResourceVersion())
-	return ignoreGone(e.client.Patch(ctx, obj, client.RawPatch(mergePatch, patch)))
+	_, err := savedFinalizers(ctx, e.client, obj)
+	return ignoreGone(err)
 }
 
 // restore puts the last good snapshot back into use after a restart, from disk
@@ -175,8 +175,8 @@ func (e *Engine) saveSource(ctx context.Context, was, obj fetch.Object) error {
 	if err != nil || patch == nil {
 		return err
 	}
-	answer, _ := was.DeepCopyObject().(client.Object) // was stays what it was, for the event
-	return e.client.Status().Patch(ctx, answer, client.RawPatch(mergePatch, patch))
+	_, err = savedStatus(ctx, e.client, was, patch)
+	return err
 }
 
 // sourceOutcome turns the end of a fetch into words.
