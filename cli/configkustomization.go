@@ -166,20 +166,13 @@ func newKustomizationShow(g *global) *cobra.Command {
 	alsoNamed(cmd, nil)
 	f.add(g, cmd, true)
 	kustomizationName(g, cmd, &name)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := errors.Join(f.check(true), checkKustomizationName(name)); err != nil {
-			return asUsage(err)
-		}
-		fc, err := f.read(cmd.Context(), g)
-		if err != nil {
-			return err
-		}
+	cmd.RunE = f.showing(g, func() error { return checkKustomizationName(name) }, func(fc *clusterconfigv1.FluxConfig) error {
 		k, err := flags.FindKustomization(fc, name)
 		if err != nil {
 			return err
 		}
 		return printKustomizations(g.out, f.output, fc, []clusterconfigv1.KustomizationDefinition{k}, name)
-	}
+	})
 	return cmd
 }
 
@@ -194,26 +187,10 @@ func newKustomizationList(g *global) *cobra.Command {
 	}
 	alsoNamed(cmd, nil)
 	f.add(g, cmd, true)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := f.check(true); err != nil {
-			return err
-		}
-		fc, err := f.read(cmd.Context(), g)
-		if err != nil {
-			return err
-		}
+	cmd.RunE = f.showing(g, nil, func(fc *clusterconfigv1.FluxConfig) error {
 		return printKustomizations(g.out, f.output, fc, fc.Spec.Kustomizations, "")
-	}
+	})
 	return cmd
-}
-
-// read is the configuration that the flags name.
-func (f *configRead) read(ctx context.Context, g *global) (*clusterconfigv1.FluxConfig, error) {
-	cluster, err := g.connect()
-	if err != nil {
-		return nil, err
-	}
-	return f.must(ctx, cluster, g)
 }
 
 // printKustomizations prints kustomizations: by name, or the one that only names.

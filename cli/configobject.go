@@ -41,20 +41,13 @@ func newObjectList(g *global) *cobra.Command {
 	}
 	alsoNamed(cmd, nil)
 	f.add(g, cmd, true)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := f.check(true); err != nil {
-			return err
-		}
-		fc, err := f.read(cmd.Context(), g)
-		if err != nil {
-			return err
-		}
+	cmd.RunE = f.showing(g, nil, func(fc *clusterconfigv1.FluxConfig) error {
 		list := fc.Status.Statuses
 		if list == nil {
 			list = []clusterconfigv1.ObjectStatus{}
 		}
 		return printValue(g.out, f.output, list, func(out io.Writer) error { return objectTable(out, list) })
-	}
+	})
 	return cmd
 }
 
@@ -77,21 +70,14 @@ func newObjectShow(g *global) *cobra.Command {
 	offer(cmd, "object-kind", cobra.FixedCompletions(objectKinds, cobra.ShellCompDirectiveNoFileComp))
 	offer(cmd, "object-namespace", g.completeNamespaces)
 	offer(cmd, "object-name", g.completeObjectNames)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := errors.Join(f.check(true), checkObject(kind, namespace, name)); err != nil {
-			return asUsage(err)
-		}
-		fc, err := f.read(cmd.Context(), g)
-		if err != nil {
-			return err
-		}
+	cmd.RunE = f.showing(g, func() error { return checkObject(kind, namespace, name) }, func(fc *clusterconfigv1.FluxConfig) error {
 		for _, o := range fc.Status.Statuses {
 			if strings.EqualFold(o.Kind, kind) && o.Namespace == namespace && o.Name == name {
 				return printValue(g.out, f.output, o, func(out io.Writer) error { return objectDetails(out, o) })
 			}
 		}
 		return fmt.Errorf("%s has no object %s/%s/%s: see plumb config object list", configKey(fc), kind, namespace, name)
-	}
+	})
 	return cmd
 }
 

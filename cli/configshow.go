@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -33,6 +34,29 @@ func (f *configRead) check(named bool) error {
 	return checkOutput(f.output, outputs)
 }
 
+// showing is what a command does that prints something of one configuration; more is
+// what of its command line is to be checked besides, nil for nothing.
+func (f *configRead) showing(g *global, more func() error, show func(*clusterconfigv1.FluxConfig) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		err := f.check(true)
+		if more != nil {
+			err = errors.Join(err, more())
+		}
+		if err != nil {
+			return asUsage(err)
+		}
+		cluster, err := g.connect()
+		if err != nil {
+			return err
+		}
+		fc, err := f.must(cmd.Context(), cluster, g)
+		if err != nil {
+			return err
+		}
+		return show(fc)
+	}
+}
+
 func newConfigShow(g *global) *cobra.Command {
 	var f configRead
 	cmd := &cobra.Command{
@@ -46,20 +70,9 @@ with all of its properties and the state of each object.`,
 	}
 	alsoNamed(cmd, nil)
 	f.add(g, cmd, true)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := f.check(true); err != nil {
-			return err
-		}
-		cluster, err := g.connect()
-		if err != nil {
-			return err
-		}
-		fc, err := f.must(cmd.Context(), cluster, g)
-		if err != nil {
-			return err
-		}
+	cmd.RunE = f.showing(g, nil, func(fc *clusterconfigv1.FluxConfig) error {
 		return printConfigs(g.out, f.output, []clusterconfigv1.FluxConfig{*fc}, false)
-	}
+	})
 	return cmd
 }
 
