@@ -140,8 +140,10 @@ func (f *installFlags) onCluster(ctx context.Context, g *global, cluster *kube.C
 	if f.dryRun {
 		return i.compare(ctx, objs, rivals)
 	}
-	if err := i.takeOver(ctx, rivals); err != nil {
-		return err
+	if f.takeOver && !f.crdsOnly {
+		if err := i.takeOver(ctx, rivals); err != nil {
+			return err
+		}
 	}
 	if err := i.apply(ctx, objs); err != nil {
 		return err

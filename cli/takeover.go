@@ -106,7 +106,7 @@ func besideError(rivals []controller) error {
 // takeOver scales the controllers to zero and waits until their pods are gone. Each
 // remembers how many it had, and is left alone by the Kustomization that applies
 // it, which would start it again. A crash leaves a cluster on which nobody works:
-// running the command again does the rest.
+// running the command again does the rest, and waits for those that were scaled before.
 func (i *installation) takeOver(ctx context.Context, rivals []controller) error {
 	for _, c := range rivals {
 		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q,%q:%q}},"spec":{"replicas":0}}`,
@@ -116,12 +116,8 @@ func (i *installation) takeOver(ctx context.Context, rivals []controller) error 
 		}
 		fmt.Fprintf(i.out, "%s scaled to zero\n", c.key)
 	}
-	for _, c := range rivals {
-		if err := until(ctx, i.cluster, c.key, func(now *unstructured.Unstructured) bool {
-			return now == nil || stopped(now)
-		}); err != nil {
-			return err
-		}
+	if err := i.awaitStopped(ctx); err != nil {
+		return err
 	}
 	if len(rivals) == 0 {
 		return nil
@@ -136,6 +132,23 @@ func (i *installation) takeOver(ctx context.Context, rivals []controller) error 
 		fmt.Fprintf(i.out, "Kustomization/%s applies them: they are marked to be left alone, until their manifests leave its path\n", owner)
 	}
 	fmt.Fprintf(i.out, "to go back: plumb uninstall --yes --hand-back --namespace %s\n", i.options.Namespace)
+	return nil
+}
+
+// awaitStopped waits until no controller that was taken over has pods any more.
+func (i *installation) awaitStopped(ctx context.Context) error {
+	all, err := controllersOf(ctx, i.cluster)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if c.before == 0 {
+			continue
+		}
+		if err := until(ctx, i.cluster, c.key, func(now *unstructured.Unstructured) bool { return now == nil || stopped(now) }); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
