@@ -108,7 +108,7 @@ func TestShards(t *testing.T) {
 	repo := w.Git.Repo(t, "repo", files)
 	w.Source("repo", repo, "interval: 1s")
 	e := &engines{t: t, w: w, set: map[string]*exec.Cmd{}}
-	member := func(engine string) { e.start(engine, "--shards", "9") }
+	member := func(engine string) { e.start(engine, "--shards", "9", "--max-status-inventory", "1") } // all of them in chunks
 	for _, name := range []string{"a", "b", "c"} {
 		member(name)
 	}
