@@ -45,9 +45,20 @@ type wait struct {
 func (l *lab) follow(ctx context.Context, path string) (*follower, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	f := &follower{states: map[string]state{}, stop: cancel}
+	body, err := l.watch(ctx, path)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	go f.keep(body, func() (io.ReadCloser, error) { return l.watch(ctx, path) })
+	return f, nil
+}
+
+// watch opens a watch. Its first events are all objects there are.
+func (l *lab) watch(ctx context.Context, path string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.cluster.Config.Host+path+"?watch=true", nil)
 	if err != nil {
-		return nil, errors.Join(err, ctx.Err())
+		return nil, err
 	}
 	answer, err := l.cluster.HTTP.Do(request)
 	if err != nil {
@@ -58,8 +69,23 @@ func (l *lab) follow(ctx context.Context, path string) (*follower, error) {
 		text, err := io.ReadAll(answer.Body)
 		return nil, errors.Join(fmt.Errorf("watch %s: %s: %s", path, answer.Status, text), err)
 	}
-	go f.read(answer.Body)
-	return f, nil
+	return answer.Body, nil
+}
+
+// keep reads a watch, and opens it anew when the server has closed it: it does that to
+// a client that is behind, which one is on a machine that is full.
+func (f *follower) keep(body io.ReadCloser, again func() (io.ReadCloser, error)) {
+	for {
+		f.read(body)
+		f.forget()
+		var err error
+		if body, err = again(); err != nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.err = fmt.Errorf("the watch has ended: %w", err)
+			return
+		}
+	}
 }
 
 // event is an event of a watch, with as much of the object as is looked at.
@@ -80,18 +106,24 @@ type event struct {
 	}
 }
 
+// read takes the events of a watch until it ends.
 func (f *follower) read(body io.ReadCloser) {
 	defer body.Close()
 	for decoder := json.NewDecoder(body); ; {
 		var e event
 		if err := decoder.Decode(&e); err != nil {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.err = fmt.Errorf("the watch has ended: %w", err)
 			return
 		}
 		f.take(e)
 	}
+}
+
+// forget drops what was seen: a new watch begins with all there is, and does not tell
+// what was deleted in between.
+func (f *follower) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.states)
 }
 
 func (f *follower) take(e event) {
