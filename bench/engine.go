@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -148,27 +147,4 @@ func (e *engine) get(ctx context.Context, what, path string) ([]byte, error) {
 	}
 	defer answer.Body.Close()
 	return io.ReadAll(answer.Body)
-}
-
-// inside is what the engine says of itself once what it does not need any more is
-// collected: goroutines, and the bytes that are in use.
-func (e *engine) inside(ctx context.Context) (goroutines int, heap float64, err error) {
-	if _, err := e.get(ctx, "profiles", "/debug/pprof/heap?gc=1"); err != nil {
-		return 0, 0, err
-	}
-	page, err := e.get(ctx, "metrics", "/metrics")
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(page)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		number, _ := strconv.ParseFloat(value, 64) // other lines are not asked for
-		switch name {
-		case "go_goroutines":
-			goroutines = int(number)
-		case "go_memstats_heap_alloc_bytes":
-			heap = number / mebi
-		}
-	}
-	return goroutines, heap, nil
 }

@@ -162,7 +162,7 @@ func releases(definitions int) func(context.Context, *lab, int) error {
 // release measures until all releases are Ready with a version of the chart, and
 // then the floor: what they consist of now, their records included, written once.
 func (s *suite) release(ctx context.Context, name, version string, cause func() error) error {
-	m, err := s.begin(name)
+	m, err := s.begin(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -80,8 +80,7 @@ func bigSet(what manifest) func(context.Context, *lab, int) error {
 		if err := s.commit(ctx, "upgrade-all", folder("set", names, "2", what), set, floors[1]); err != nil {
 			return err
 		}
-		one := map[string]string{"set/part-0000.yaml": documents(units, names[:1], "3", what) + "\n---\n" + documents(units, names[1:min(n, partSize)], "2", what)}
-		if err := s.commit(ctx, "change-one", one, set, nil); err != nil {
+		if err := s.changes(ctx, names[:min(n, partSize)], what); err != nil {
 			return err
 		}
 		if err := s.commit(ctx, "commit-elsewhere", elsewhere(), set, nil); err != nil {
@@ -89,6 +88,22 @@ func bigSet(what manifest) func(context.Context, *lab, int) error {
 		}
 		return l.idle(ctx, rest)
 	}
+}
+
+// changes measures what a change of one object of many costs, one that comes and one
+// that goes. The first file of the set has the objects of first.
+func (s *suite) changes(ctx context.Context, first []string, what manifest) error {
+	part := func(changed string, others ...string) map[string]string {
+		return map[string]string{"set/part-0000.yaml": documents(units, []string{changed}, "3", what) + "\n---\n" + documents(units, others, "2", what)}
+	}
+	set, rest := []string{"set"}, first[1:]
+	if err := s.commit(ctx, "change-one", part(first[0], rest...), set, nil); err != nil {
+		return err
+	}
+	if err := s.commit(ctx, "add-one", part(first[0], append([]string{"item-new"}, rest...)...), set, nil); err != nil {
+		return err
+	}
+	return s.commit(ctx, "remove-one", part(first[0], rest...), set, nil)
 }
 
 // chain is the case of Kustomizations that each depend on the one before.

@@ -142,7 +142,7 @@ func (s *suite) pushed(ctx context.Context, push func() error, floor *floor) err
 	if err := push(); err != nil {
 		return err
 	}
-	m, err := s.begin("upgrade-all")
+	m, err := s.begin(ctx, "upgrade-all")
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,8 @@ type Row struct {
 	Peak           float64            `json:"rss_peak_mib,omitempty"`
 	Fetches        int                `json:"fetches,omitempty"`
 	FetchedMiB     float64            `json:"fetched_mib,omitempty"`
+	Sent           float64            `json:"sent_kib,omitempty"`            // to the API server, in the bodies of requests
+	Largest        float64            `json:"largest_request_kib,omitempty"` // no body was larger: the next bound of the engine's metric
 	Goroutines     int                `json:"goroutines,omitempty"`
 	Heap           float64            `json:"heap_mib,omitempty"` // in use, after a collection
 	Extra          map[string]float64 `json:"extra,omitempty"`    // what only this case has
@@ -70,15 +72,15 @@ func (b *bench) add(r Row) error {
 // table prints all rows of the run for people.
 func (b *bench) table(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "case\tN\tstep\ts\tfloor s\tratio\tCPU ratio\tp50 s\tp99 s\trequests\tengine CPU s\tAPI CPU s\tothers CPU s\tRSS MiB\tpeak MiB\tfetched MiB\t")
+	fmt.Fprintln(t, "case\tN\tstep\ts\tfloor s\tratio\tCPU ratio\tp50 s\tp99 s\trequests\tengine CPU s\tAPI CPU s\tothers CPU s\tRSS MiB\tpeak MiB\tfetched MiB\tsent KiB\tlargest KiB\t")
 	for _, r := range b.rows {
 		name := r.Case
 		if r.Variant != "" {
 			name += " (" + r.Variant + ")"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%s\t%.2f\t%s\t%s\t%s\t%s\t%s\t%d\t%.1f\t%.1f\t%.1f\t%s\t%s\t%s\t\n", name, r.N, r.Step, r.Seconds,
+		fmt.Fprintf(t, "%s\t%d\t%s\t%.2f\t%s\t%s\t%s\t%s\t%s\t%d\t%.1f\t%.1f\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", name, r.N, r.Step, r.Seconds,
 			figure(r.Floor), figure(r.Ratio), figure(r.CPURatio), figure(r.P50), figure(r.P99), r.EngineRequests, r.CPU["engine"], r.CPU["kube-apiserver"], r.CPU["others"],
-			figure(r.RSS), figure(r.Peak), figure(r.FetchedMiB))
+			figure(r.RSS), figure(r.Peak), figure(r.FetchedMiB), figure(r.Sent), figure(r.Largest))
 	}
 	_ = t.Flush() // a broken pipe ends the program anyway
 }

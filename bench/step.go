@@ -10,12 +10,14 @@ type step struct {
 	*lab
 	row    Row
 	before seconds
+	said   gauges // by the engine of process pid, when the step began
+	pid    int
 	mark   int64
 	begun  time.Time
 }
 
 // begin begins a step. What is counted from here on is its.
-func (l *lab) begin(name string) (*step, error) {
+func (l *lab) begin(ctx context.Context, name string) (*step, error) {
 	s := &step{lab: l, row: Row{Case: l.name, Variant: l.variant, Step: name, N: l.n, Commit: l.commit}}
 	l.meter.Take()
 	var err error
@@ -29,6 +31,10 @@ func (l *lab) begin(name string) (*step, error) {
 		if err := resetPeak(l.engine.pid); err != nil {
 			return nil, err
 		}
+		if s.said, err = l.engine.gauges(ctx); err != nil {
+			return nil, err
+		}
+		s.pid = l.engine.pid
 	}
 	s.before, s.begun = l.cpu(), time.Now()
 	return s, nil
@@ -65,10 +71,19 @@ func (s *step) collect(ctx context.Context, floor *floor) error {
 	traffic := s.meter.Take()
 	s.row.Fetches, s.row.FetchedMiB = traffic.Downloads, round(float64(traffic.Bytes)/mebi)
 	s.beside(floor)
-	if s.engine != nil {
-		m := memoryOf(s.engine.pid)
-		s.row.RSS, s.row.Anonymous, s.row.Peak = round(m.resident), round(m.anonymous), round(m.peak)
+	if s.engine == nil {
+		return nil
 	}
+	m := memoryOf(s.engine.pid)
+	s.row.RSS, s.row.Anonymous, s.row.Peak = round(m.resident), round(m.anonymous), round(m.peak)
+	says, err := s.engine.gauges(ctx)
+	if err != nil {
+		return err
+	}
+	if s.engine.pid != s.pid {
+		s.said = gauges{} // it was started in the step, and counts from nothing
+	}
+	s.row.Sent, s.row.Largest = round((says.sent-s.said.sent)/1024), round(says.largest(s.said)/1024)
 	return nil
 }
 
@@ -117,7 +132,7 @@ func (s *step) quiet(ctx context.Context) (requests, error) {
 // idle measures a stretch of time in which nothing happens, and what is left in
 // memory then.
 func (l *lab) idle(ctx context.Context, d time.Duration) error {
-	s, err := l.begin("idle")
+	s, err := l.begin(ctx, "idle")
 	if err != nil {
 		return err
 	}
@@ -130,8 +145,10 @@ func (l *lab) idle(ctx context.Context, d time.Duration) error {
 	if err := s.collect(ctx, nil); err != nil { // the memory as it is, and only then what a collection leaves
 		return err
 	}
-	if s.row.Goroutines, s.row.Heap, err = l.engine.inside(ctx); err != nil {
+	says, err := l.engine.inside(ctx)
+	if err != nil {
 		return err
 	}
+	s.row.Goroutines, s.row.Heap = says.goroutines, round(says.heap/mebi)
 	return s.add(s.row)
 }

@@ -106,7 +106,7 @@ func (s *suite) install(ctx context.Context, name string, floor *floor, notes ..
 }
 
 func (s *suite) installed(ctx context.Context, name string, done func(state) bool, floor *floor, notes ...func(*Row)) error {
-	m, err := s.begin(name)
+	m, err := s.begin(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *suite) commit(ctx context.Context, name string, files map[string]string
 	if err != nil {
 		return err
 	}
-	m, err := s.begin(name)
+	m, err := s.begin(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (s *suite) storm(ctx context.Context, items []string, drifted []*unstructur
 		return err
 	}
 	defer seen.stop()
-	m, err := s.begin("storm")
+	m, err := s.begin(ctx, "storm")
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func writeTree(dir string, files map[string]string) error {
 
 // command measures a command of plumb as a step.
 func (l *lab) command(ctx context.Context, name string, args ...string) error {
-	m, err := l.begin(name)
+	m, err := l.begin(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -140,6 +140,7 @@ func metricsHandler(found *drift.Log) http.Handler {
 		reports := found.Reports(r.URL.Query().Get("unit"))
 		_ = json.NewEncoder(w).Encode(append([]drift.Report{}, reports...)) // whoever asked has gone
 	})
+	metrics.RegisterRESTClientMetrics(metrics.MetricRequestSize) // how much is sent to the API server
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
 	return mux
 }
