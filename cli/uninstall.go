@@ -113,6 +113,9 @@ func (f *uninstallFlags) uninstall(ctx context.Context, g *global, cluster *kube
 		return err
 	}
 	if f.handBack {
+		if err := inventoriesBack(ctx, g.out, cluster); err != nil {
+			return err
+		}
 		return handBack(ctx, g, cluster)
 	}
 	if f.keepCRDs {
@@ -130,7 +133,7 @@ func (f *uninstallFlags) uninstall(ctx context.Context, g *global, cluster *kube
 			return err
 		}
 	}
-	return nil
+	return dropChunks(ctx, cluster, nil)
 }
 
 // configurations sees to what there is of our kinds, as the flags say.

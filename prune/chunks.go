@@ -30,12 +30,12 @@ type Chunk struct {
 // ChunkKey is where a chunk has its content in the data of its ConfigMap.
 const ChunkKey = "entries"
 
-// A chunk takes no more than most bytes, since a request should not be larger, nor
+// A chunk takes no more than most bytes, so that its request stays below 64 KiB, nor
 // more than a status may hold where that is less. It ends behind an entry that is one
 // in so many by its hash, as a rule, so an entry that comes or goes changes the chunk
 // that it is in and no other.
 const (
-	most      = 64 << 10
+	most      = 48 << 10
 	least     = 256
 	perEntry  = 128 // bytes of a chunk for each entry between two ends
 	entryCost = len(`{"id":"","v":""},`)

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/scenario"
+	"github.com/plumb-gitops/plumb/prune"
 )
 
 // controllerOf is a Deployment of the toolkit's, as its own manifests have it.
@@ -152,7 +155,15 @@ func takesOver(t *testing.T, w *scenario.World) {
 	if replicas, _, _ := unstructured.NestedInt64(d.Object, "spec", "replicas"); replicas != 0 || d.GetAnnotations()["kustomize.toolkit.fluxcd.io/reconcile"] != "disabled" {
 		t.Errorf("it has %d replicas and annotations %v", replicas, d.GetAnnotations())
 	}
+	unit := inChunks(t, w)
 	plumb(t, w.Kubeconfig, 0, "uninstall", "--yes", "--hand-back")
+	if got, _, _ := unstructured.NestedSlice(w.Get(unit).Object, "status", "inventory", "entries"); len(got) != 40 || len(chunks(t, w)) > 0 {
+		t.Errorf("handed back, the inventory has %d entries, and %d chunks are left", len(got), len(chunks(t, w)))
+	}
+	if got, there, _ := unstructured.NestedSlice(w.Get(unit).Object, "status", "inventory", "chunks"); there {
+		t.Errorf("handed back, the inventory names %v", got)
+	}
+	w.Delete(unit)
 	d = w.Get(key)
 	if replicas, _, _ := unstructured.NestedInt64(d.Object, "spec", "replicas"); replicas != 1 || len(d.GetAnnotations()) != 1 {
 		t.Errorf("handed back, it has %d replicas and annotations %v", replicas, d.GetAnnotations())
@@ -160,6 +171,30 @@ func takesOver(t *testing.T, w *scenario.World) {
 	w.Delete(key)
 	w.Gone(key)
 	plumb(t, w.Kubeconfig, 0, "install", "--image", "plumb:v1", "--wait=false")
+}
+
+// inChunks makes a Kustomization with an inventory of 40 objects in ConfigMaps.
+func inChunks(t *testing.T, w *scenario.World) kube.Key {
+	t.Helper()
+	unit := w.Unit("large")
+	w.Apply(fmt.Sprintf("{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: large, namespace: %s}, "+
+		"spec: {interval: 1h, prune: true, sourceRef: {kind: GitRepository, name: repo}}}", w.NS))
+	uid := string(w.Get(unit).GetUID())
+	var keys []kube.Key
+	for i := range 40 {
+		keys = append(keys, scenario.Key("ConfigMap", w.NS, fmt.Sprintf("cm-%02d", i)))
+	}
+	stored, parts := prune.Split(keys, 0, "large", uid)
+	for _, c := range parts {
+		w.Apply(fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, namespace: %s, labels: {%s: %s}}, immutable: true, data: {%s: %q}}",
+			c.Name, w.NS, inventoryOf, uid, prune.ChunkKey, c.Text))
+	}
+	status, err := json.Marshal(map[string]any{"status": map[string]any{"inventory": stored}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Patch(unit, "test", string(status), "status")
+	return unit
 }
 
 // besideControllers: the engine does not start beside the toolkit's own unless told to.
