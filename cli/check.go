@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -318,18 +319,24 @@ func (c *checker) lease(ctx context.Context, deployed *unstructured.Unstructured
 	if err != nil {
 		return err
 	}
-	namespace := o.LeaseNamespace
-	if namespace == "" {
-		namespace = install.LeaseNamespace
-	}
-	holder, err := leaseHolder(ctx, c.cluster, engine.Election{Namespace: namespace, Name: install.Lease})
+	o.LeaseNamespace = cmp.Or(o.LeaseNamespace, install.LeaseNamespace)
+	holder, err := leaseHolder(ctx, c.cluster, engine.Election{Namespace: o.LeaseNamespace, Name: install.Lease})
 	switch {
 	case err != nil:
 		return err
 	case holder == "":
-		c.add("engine", install.Problem, "nobody has the lease %s/%s: no engine works on this cluster; see the log of Deployment/%s/%s", namespace, install.Lease, c.namespace, install.Name)
+		c.add(install.EngineCheck, install.Problem, "nobody has the lease %s/%s: no engine works on this cluster; see the log of Deployment/%s/%s", o.LeaseNamespace, install.Lease, c.namespace, install.Name)
+	case o.Shards == 0:
+		c.add(install.EngineCheck, install.Right, "%s works on this cluster", holder)
+	case holder != sharedBy(o):
+		c.add(install.EngineCheck, install.Problem, "%s has the lease %s/%s, so the %d shards of Deployment/%s/%s are not worked on: stop that engine; where this was just installed, the old pods are still ending",
+			holder, o.LeaseNamespace, install.Lease, o.Shards, c.namespace, install.Name)
 	default:
-		c.add("engine", install.Right, "%s works on this cluster", holder)
+		members, holders, err := sharing(ctx, c.cluster, o)
+		if err != nil {
+			return err
+		}
+		c.found = append(c.found, install.OnShards(o, members, holders))
 	}
 	return nil
 }

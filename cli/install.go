@@ -78,7 +78,8 @@ func (f *installFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.Image, "image", "", "container image with the plumb binary (default: the one that is installed)")
 	flags.StringVar(&f.PullSecret, "image-pull-secret", "", "Secret with credentials for the image's registry, in the namespace")
 	flags.StringVar(&f.LeaseNamespace, "lease-namespace", install.LeaseNamespace, "namespace of the lease that makes sure of one engine per cluster")
-	flags.Int32Var(&f.Replicas, "replicas", 1, "how many pods; all but one stand by")
+	flags.Int32Var(&f.Replicas, "replicas", 0, "how many pods; without --shards all but one stand by (default: one for each shard, or one)")
+	flags.Int32Var(&f.Shards, "shards", 0, "divide the work into so many shards, which all pods share (default: one pod does all)")
 	flags.StringVar(&f.StorageSize, "storage-size", "", "keep what was fetched in a volume of this size (default: as long as the pod)")
 	flags.StringVar(&f.StorageClass, "storage-class", "", "storage class of that volume (default: the cluster's)")
 	flags.BoolVar(&f.OpenShift, "openshift", false, "run as a user that OpenShift gives to the namespace")
@@ -193,6 +194,7 @@ func (f *installFlags) installed(ctx context.Context, cluster *kube.Cluster, giv
 		"image-pull-secret": func() { o.PullSecret = f.PullSecret },
 		"lease-namespace":   func() { o.LeaseNamespace = f.LeaseNamespace },
 		"replicas":          func() { o.Replicas = f.Replicas },
+		"shards":            func() { o.Shards, o.Replicas = f.Shards, f.replicasOf(o) },
 		"storage-size":      func() { o.StorageSize = f.StorageSize },
 		"storage-class":     func() { o.StorageClass = f.StorageClass },
 		"openshift":         func() { o.OpenShift = f.OpenShift },
@@ -209,6 +211,15 @@ func (f *installFlags) installed(ctx context.Context, cluster *kube.Cluster, giv
 		values[key] = value // an empty one takes a setting back to its default
 	}
 	return o, values, nil
+}
+
+// replicasOf is how many pods there are with the given shards: another number of shards
+// does not keep the number of pods that nobody asked for with it.
+func (f *installFlags) replicasOf(before install.Options) int32 {
+	if f.changed("replicas") || f.Shards != before.Shards {
+		return f.Replicas
+	}
+	return before.Replicas
 }
 
 // remembered are the options of what is installed, none when nothing is.

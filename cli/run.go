@@ -32,7 +32,9 @@ type runFlags struct {
 	advertised  string // its address for clients
 	shards      int
 	only        string // a label selector
-	pprofAddr   string
+
+	shardNamespace string // of the leases of the shards
+	pprofAddr      string
 }
 
 func newRun(g *global) *cobra.Command {

@@ -172,6 +172,22 @@ func (f *uninstallFlags) parts(ctx context.Context, g *global, cluster *kube.Clu
 			return err
 		}
 	}
+	return f.shards(ctx, cluster)
+}
+
+// shards removes the leases by which engines shared the work. One that is still ending
+// cannot renew its own then, and takes that for the word to stop at once.
+func (f *uninstallFlags) shards(ctx context.Context, cluster *kube.Cluster) error {
+	found, err := shardLeases(ctx, cluster, f.namespace)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		found[i].SetGroupVersionKind(leaseKind)
+		if _, err := cluster.Delete(ctx, kube.KeyOf(&found[i]), "", ""); err != nil {
+			return fmt.Errorf("%s: %w", kube.KeyOf(&found[i]), err)
+		}
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -31,6 +32,9 @@ import (
 type Shards struct {
 	Count int             // shards; 0 when objects are told apart by their labels alone
 	Only  labels.Selector // of the labels; nil for all
+	// Namespace has the leases of engines and shards; "" for that of the lease that a
+	// single engine would take.
+	Namespace string
 }
 
 // objectName names an object that the engine works on.
@@ -340,8 +344,12 @@ func (e *Engine) group() (*lease.Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the leases: %w", err)
 	}
+	place := e.Shards.Namespace
+	if place == e.LeaderElection.Namespace {
+		place = ""
+	}
 	return &lease.Group{
-		Leases: client.Leases(e.LeaderElection.Namespace), Name: e.LeaderElection.Name, Identity: strings.ToLower(rand.Text()),
+		Leases: client.Leases(cmp.Or(place, e.LeaderElection.Namespace)), Single: client.Leases(e.LeaderElection.Namespace), Place: place, Name: e.LeaderElection.Name, Identity: strings.ToLower(rand.Text()),
 		Count: e.Shards.Count, Log: e.log, Gained: e.share.gained, Lost: e.share.lost,
 	}, nil
 }

@@ -71,25 +71,30 @@ func service(o Options) *corev1.Service {
 
 // networkPolicy lets everything out, since sources are anywhere. Into the pod it
 // lets whoever reads figures, the API server for `plumb drift` among them, and the
-// namespace's own pods to the archives. Probes come from the node and need no rule.
+// namespace's own pods to the archives, where they are served. Probes come from the node and need no rule.
 func networkPolicy(o Options) *networkingv1.NetworkPolicy {
 	open := func(name string, from ...networkingv1.NetworkPolicyPeer) networkingv1.NetworkPolicyIngressRule {
 		at, tcp := intstr.FromString(name), corev1.ProtocolTCP
 		return networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{{Port: &at, Protocol: &tcp}}, From: from}
+	}
+	in := []networkingv1.NetworkPolicyIngressRule{open("metrics")}
+	if o.Shards == 0 {
+		in = append(in, open("artifacts", networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}}))
 	}
 	return &networkingv1.NetworkPolicy{
 		TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, ObjectMeta: o.placed(o.Namespace, Name),
 		Spec: networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{NameLabel: Name}},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
-			Ingress:     []networkingv1.NetworkPolicyIngressRule{open("metrics"), open("artifacts", networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}})},
+			Ingress:     in,
 			Egress:      []networkingv1.NetworkPolicyEgressRule{{}},
 		},
 	}
 }
 
 // disruptionBudget keeps a drain from taking all replicas at once, and never blocks
-// one: what is fetched again is no loss.
+// one: what is fetched again is no loss. The shards of the pod that goes are taken over
+// before the next one may.
 func disruptionBudget(o Options) *policyv1.PodDisruptionBudget {
 	one := intstr.FromInt32(1)
 	return &policyv1.PodDisruptionBudget{

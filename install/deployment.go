@@ -60,7 +60,9 @@ func deployment(o Options, s settings.Settings) *appsv1.Deployment {
 }
 
 // strategy starts the new pod before the old one ends: it waits for the lease, and
-// the work goes on in the moment that this is given back. A volume has room for one.
+// the work goes on in the moment that this is given back. With shards it takes its
+// share from the others; where their number has changed, the last of the old pods
+// holds the lease. A volume has room for one.
 func strategy(o Options) appsv1.DeploymentStrategy {
 	if o.StorageSize != "" {
 		return appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
@@ -113,7 +115,7 @@ func container(o Options, s settings.Settings) corev1.Container {
 		Image:          o.Image,
 		Args:           arguments(o),
 		Env:            []corev1.EnvVar{{Name: "POD_NAMESPACE", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"}}}},
-		Ports:          []corev1.ContainerPort{port("metrics", MetricsPort), port("health", HealthPort), port("artifacts", ArtifactPort)},
+		Ports:          []corev1.ContainerPort{port("metrics", MetricsPort), port("health", HealthPort)},
 		LivenessProbe:  probe("/healthz"),
 		ReadinessProbe: probe("/readyz"),
 		Resources:      resources(s.Deployment),
@@ -121,6 +123,9 @@ func container(o Options, s settings.Settings) corev1.Container {
 			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}, {Name: "tmp", MountPath: "/tmp"}},
+	}
+	if o.Shards == 0 {
+		c.Ports = append(c.Ports, port("artifacts", ArtifactPort))
 	}
 	if s.Deployment.KubeletIdentity {
 		c.Env = append(c.Env, corev1.EnvVar{Name: kubeletVariable, Value: kubeletFile})
@@ -132,16 +137,21 @@ func container(o Options, s settings.Settings) corev1.Container {
 // arguments are those of `plumb run`. All that is a setting is in the ConfigMap,
 // which the engine watches.
 func arguments(o Options) []string {
-	return []string{
+	args := []string{
 		"run",
 		"--storage-path=/data",
 		"--lease-namespace=" + o.LeaseNamespace,
 		fmt.Sprintf("--metrics-addr=:%d", MetricsPort),
 		fmt.Sprintf("--health-addr=:%d", HealthPort),
+	}
+	if o.Shards > 0 {
+		return append(args, fmt.Sprintf("--shards=%d", o.Shards), "--shard-namespace="+o.Namespace)
+	}
+	return append(args,
 		fmt.Sprintf("--artifact-server=:%d", ArtifactPort),
 		// The dot at the end spares the cluster's DNS the search through its domains.
 		fmt.Sprintf("--artifact-advertised-address=%s.%s.svc.cluster.local.", Name, o.Namespace),
-	}
+	)
 }
 
 func port(name string, number int32) corev1.ContainerPort {

@@ -14,6 +14,9 @@ import (
 // RightsCheck is the check of what the engine may do.
 const RightsCheck = "rights of plumb"
 
+// EngineCheck is the check of who works on the cluster.
+const EngineCheck = "engine"
+
 // State is how one check ended.
 type State string
 
@@ -118,6 +121,26 @@ func OnSettings(o Options) []Finding {
 		out = append(out, found("settings", Warning, "a setting has no effect: %s", note))
 	}
 	return out
+}
+
+// OnShards judges how engines share the work: members are those that are alive, and
+// holders who has each shard, "" for nobody.
+func OnShards(o Options, members, holders []string) Finding {
+	var free []string
+	for i, holder := range holders {
+		if !slices.Contains(members, holder) {
+			free = append(free, fmt.Sprint(i))
+		}
+	}
+	shared := fmt.Sprintf("%d shards are worked on; engines: %d", len(holders), len(members))
+	switch {
+	case len(free) > 0:
+		return found(EngineCheck, Problem, "nobody works on the shards %s of %d: they are taken within seconds where an engine runs; see the log of Deployment/%s/%s", some(free), len(holders), o.Namespace, Name)
+	case len(members) < int(o.Replicas):
+		return found(EngineCheck, Warning, "%s, and %d were asked for; see the pods of Deployment/%s/%s", shared, o.Replicas, o.Namespace, Name)
+	default:
+		return found(EngineCheck, Right, "%s", shared)
+	}
 }
 
 // OnWebhooks judges a webhook configuration: those that refuse dry runs, and those

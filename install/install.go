@@ -53,7 +53,11 @@ type Options struct {
 	Image          string // with the plumb binary as its entry point
 	PullSecret     string // of the image, in the namespace; "" for none
 	LeaseNamespace string // LeaseNamespace when empty
-	Replicas       int32  // 1 when 0; the others stand by
+	// Replicas is how many pods there are: when 0, one for each shard, or one. Without
+	// shards all but one stand by.
+	Replicas int32
+	// Shards is into how many parts the pods divide the work; 0 has one of them do all.
+	Shards int32
 	// Settings are the content of the ConfigMap. multiTenancy.enforce is true where
 	// they don't say otherwise.
 	Settings settings.Values
@@ -69,7 +73,7 @@ type Options struct {
 func (o Options) Checked() (out Options, s settings.Settings, notes []string, err error) {
 	o.Namespace = cmp.Or(o.Namespace, DefaultNamespace)
 	o.LeaseNamespace = cmp.Or(o.LeaseNamespace, LeaseNamespace)
-	o.Replicas = cmp.Or(o.Replicas, 1)
+	o.Replicas = cmp.Or(o.Replicas, o.Shards, 1)
 	values := settings.Values{}
 	maps.Copy(values, o.Settings)
 	values[tenancy] = cmp.Or(values[tenancy], "true")
@@ -91,6 +95,16 @@ func (o Options) right() error {
 	if o.Replicas < 1 {
 		errs = append(errs, fmt.Errorf("replicas %d: want 1 or more", o.Replicas))
 	}
+	if o.Shards < 0 {
+		errs = append(errs, fmt.Errorf("shards %d: want 1 or more, or 0 to have one pod do all", o.Shards))
+	}
+	if o.Shards > 0 && o.Replicas > o.Shards {
+		errs = append(errs, fmt.Errorf("replicas %d: with %d shards the others would have nothing to do; give as many shards, or fewer replicas", o.Replicas, o.Shards))
+	}
+	return errors.Join(append(errs, o.storageRight()...)...)
+}
+
+func (o Options) storageRight() (errs []error) {
 	if o.StorageSize != "" {
 		if q, err := resource.ParseQuantity(o.StorageSize); err != nil || q.Sign() <= 0 {
 			errs = append(errs, fmt.Errorf("storage size %q: want an amount such as 5Gi", o.StorageSize))
@@ -102,7 +116,7 @@ func (o Options) right() error {
 	if o.StorageClass != "" && o.StorageSize == "" {
 		errs = append(errs, errors.New("a storage class is for a volume: give its size as well"))
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // Objects are those of an installation, in the order of their kinds. The
@@ -120,7 +134,11 @@ func Objects(o Options) ([]*unstructured.Unstructured, error) {
 	engine.Annotations = map[string]string{OptionsAnnotation: options}
 	typed := []runtime.Object{namespace(o, s), priorityClass(o), account(o, s)}
 	typed = append(typed, rights(o, s)...)
-	typed = append(typed, configMap(o), service(o), networkPolicy(o))
+	typed = append(typed, configMap(o))
+	if o.Shards == 0 { // none of several engines has the archives of all sources
+		typed = append(typed, service(o))
+	}
+	typed = append(typed, networkPolicy(o))
 	if o.StorageSize != "" {
 		typed = append(typed, claim(o))
 	}

@@ -52,6 +52,7 @@ func TestGolden(t *testing.T) {
 				"workloadIdentity.azureTenantId": "22345678-1234-1234-1234-123456789abc", "setKubeServiceHostFqdn": "true",
 			},
 		},
+		"shards": {Image: "registry.example.com/plumb:v1", Shards: 9, Replicas: 3},
 		"no-tenancy": {
 			Image: "registry.example.com/plumb:v1", Replicas: 2, PullSecret: "registry", LeaseNamespace: "leases",
 			Settings: settings.Values{
@@ -157,6 +158,9 @@ func TestRefused(t *testing.T) {
 		`replicas -1`:    {Image: "i", Replicas: -1},
 		`storage size "much": want an amount such as 5Gi`:                    {Image: "i", StorageSize: "much"},
 		`a volume can be mounted by one replica`:                             {Image: "i", StorageSize: "1Gi", Replicas: 2},
+		`shards -1: want 1 or more`:                                          {Image: "i", Shards: -1},
+		`replicas 3: with 2 shards the others would have nothing to do`:      {Image: "i", Shards: 2, Replicas: 3},
+		`a volume can be mounted by one`:                                     {Image: "i", StorageSize: "1Gi", Shards: 2},
 		`a storage class is for a volume`:                                    {Image: "i", StorageClass: "fast"},
 		`did you mean helm-controller.enabled`:                               {Image: "i", Settings: settings.Values{"helm-controler.enabled": "true"}},
 		`resources.requests.memory 2Gi is above resources.limits.memory 1Gi`: {Image: "i", Settings: settings.Values{"helm-controller.resources.requests.memory": "2Gi"}},
@@ -170,10 +174,43 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestReplicas: one pod for each shard where nobody says otherwise.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[int32]install.Options{1: {}, 3: {Replicas: 3}, 4: {Shards: 4}, 2: {Shards: 4, Replicas: 2}} {
+		o.Image = "plumb:v1"
+		if got, _, _, err := o.Checked(); err != nil || got.Replicas != want {
+			t.Errorf("%+v: %d replicas, %v; want %d", o, got.Replicas, err, want)
+		}
+	}
+}
+
+func TestOnShards(t *testing.T) {
+	t.Parallel()
+	o := install.Options{Namespace: "gitops", Shards: 3, Replicas: 2}
+	for name, tc := range map[string]struct {
+		members, holders []string
+		state            install.State
+		text             string
+	}{
+		"shared":     {[]string{"a", "b"}, []string{"a", "b", "a"}, install.Right, "3 shards are worked on; engines: 2"},
+		"one is out": {[]string{"a"}, []string{"a", "a", "a"}, install.Warning, "2 were asked for; see the pods of Deployment/gitops/plumb"},
+		"free":       {[]string{"a", "b"}, []string{"a", "", "b"}, install.Problem, "nobody works on the shards 1 of 3"},
+		"of a dead":  {[]string{"a"}, []string{"a", "b", "b"}, install.Problem, "nobody works on the shards 1, 2 of 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if f := install.OnShards(o, tc.members, tc.holders); f.Check != install.EngineCheck || f.State != tc.state || !strings.Contains(f.Message, tc.text) {
+				t.Errorf("%+v, want %s with %q", f, tc.state, tc.text)
+			}
+		})
+	}
+}
+
 func TestRemembered(t *testing.T) {
 	t.Parallel()
 	o := install.Options{
-		Namespace: "gitops", Image: "plumb:v1", PullSecret: "registry", LeaseNamespace: "leases", Replicas: 1, StorageSize: "5Gi", StorageClass: "fast", OpenShift: true,
+		Namespace: "gitops", Image: "plumb:v1", PullSecret: "registry", LeaseNamespace: "leases", Replicas: 1, Shards: 1, StorageSize: "5Gi", StorageClass: "fast", OpenShift: true,
 	}
 	deployment := find(t, objects(t, o), "Deployment", "plumb")
 	if got, err := install.Remembered(deployment); err != nil || !cmp.Equal(got, o) {

@@ -17,13 +17,14 @@ type memory struct {
 	PullSecret     string `json:"pullSecret,omitempty"`
 	LeaseNamespace string `json:"leaseNamespace,omitempty"`
 	Replicas       int32  `json:"replicas,omitempty"`
+	Shards         int32  `json:"shards,omitempty"`
 	StorageSize    string `json:"storageSize,omitempty"`
 	StorageClass   string `json:"storageClass,omitempty"`
 	OpenShift      bool   `json:"openShift,omitempty"`
 }
 
 func (o Options) remember() (string, error) {
-	raw, err := json.Marshal(memory{o.PullSecret, o.LeaseNamespace, o.Replicas, o.StorageSize, o.StorageClass, o.OpenShift})
+	raw, err := json.Marshal(memory{o.PullSecret, o.LeaseNamespace, o.Replicas, o.Shards, o.StorageSize, o.StorageClass, o.OpenShift})
 	return string(raw), err
 }
 
@@ -41,7 +42,7 @@ func Remembered(deployment *unstructured.Unstructured) (Options, error) {
 	}
 	return Options{
 		Namespace: deployment.GetNamespace(), Image: imageOf(deployment), PullSecret: m.PullSecret, LeaseNamespace: m.LeaseNamespace, Replicas: m.Replicas,
-		StorageSize: m.StorageSize, StorageClass: m.StorageClass, OpenShift: m.OpenShift,
+		Shards: m.Shards, StorageSize: m.StorageSize, StorageClass: m.StorageClass, OpenShift: m.OpenShift,
 	}, nil
 }
 

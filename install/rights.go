@@ -66,16 +66,24 @@ func LeaseRules() []rbacv1.PolicyRule {
 	}
 }
 
+// ShardRules are for the leases by which several engines share the work, in the
+// namespace of the installation: each has one of its own, whose name nobody knows
+// before, so they cannot be named. Engines read all leases as they read everything.
+func ShardRules() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create", "update", "delete"}},
+	}
+}
+
 // rights are the roles and their bindings.
 func rights(o Options, s settings.Settings) []runtime.Object {
 	out := []runtime.Object{
 		clusterRole(o, "engine", EngineRules()),
 		clusterBinding(o, "engine", o.clusterName("engine")),
-		&rbacv1.Role{TypeMeta: rbacType("Role"), ObjectMeta: o.placed(o.LeaseNamespace, o.clusterName("lease")), Rules: LeaseRules()},
-		&rbacv1.RoleBinding{
-			TypeMeta: rbacType("RoleBinding"), ObjectMeta: o.placed(o.LeaseNamespace, o.clusterName("lease")),
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: o.clusterName("lease")}, Subjects: o.subjects(),
-		},
+	}
+	out = append(out, role(o, o.LeaseNamespace, "lease", LeaseRules())...)
+	if o.Shards > 0 {
+		out = append(out, role(o, o.Namespace, "shards", ShardRules())...)
 	}
 	if s.Account() == "" {
 		// Units that name no account act as the engine, whatever they hold.
@@ -114,6 +122,18 @@ func rbacType(kind string) metav1.TypeMeta {
 
 func clusterRole(o Options, what string, rules []rbacv1.PolicyRule) *rbacv1.ClusterRole {
 	return &rbacv1.ClusterRole{TypeMeta: rbacType("ClusterRole"), ObjectMeta: o.placed("", o.clusterName(what)), Rules: rules}
+}
+
+// role is a role in a namespace, and the engine's binding to it.
+func role(o Options, namespace, what string, rules []rbacv1.PolicyRule) []runtime.Object {
+	name := o.clusterName(what)
+	return []runtime.Object{
+		&rbacv1.Role{TypeMeta: rbacType("Role"), ObjectMeta: o.placed(namespace, name), Rules: rules},
+		&rbacv1.RoleBinding{
+			TypeMeta: rbacType("RoleBinding"), ObjectMeta: o.placed(namespace, name),
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name}, Subjects: o.subjects(),
+		},
+	}
 }
 
 func clusterBinding(o Options, what, role string) *rbacv1.ClusterRoleBinding {

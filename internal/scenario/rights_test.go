@@ -25,6 +25,13 @@ const engineUser = "system:serviceaccount:flux-system:plumb"
 // asInstalled starts an engine as the Deployment does, with the token of its account.
 func asInstalled(t *testing.T, w *scenario.World) {
 	t.Helper()
+	w.StartAs([]string{"POD_NAMESPACE=flux-system"}, installedArguments(t, w)...)
+}
+
+// installedArguments are those that the Deployment starts an engine with, as far as
+// this machine can, and a kubeconfig with the token of its account.
+func installedArguments(t *testing.T, w *scenario.World) []string {
+	t.Helper()
 	config, err := clientcmd.LoadFromFile(w.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +60,7 @@ func asInstalled(t *testing.T, w *scenario.World) {
 			args[i] = flag + "=" + storage
 		}
 	}
-	w.StartAs([]string{"POD_NAMESPACE=flux-system"}, append(args, "--kubeconfig", file, "--log-format", "text", "--max-status-inventory", "0")...)
+	return append(args, "--kubeconfig", file, "--log-format", "text", "--max-status-inventory", "0")
 }
 
 // fleet is what a repository of the tests of rights holds, for a namespace.
@@ -252,7 +259,7 @@ func ruleName(r rbacv1.PolicyRule) string {
 func TestInstalledRights(t *testing.T) {
 	t.Parallel()
 	w := scenario.Alone(t)
-	plumb(t, w.Kubeconfig, 0, "install", "--image", "plumb:v1", "--wait=false")
+	plumb(t, w.Kubeconfig, 0, "install", "--image", "plumb:v1")
 	w.Refresh()
 	repo := w.Git.Repo(t, "team", fleet("team"))
 	mark := w.Mark(t)
@@ -302,6 +309,7 @@ func TestInstalledRights(t *testing.T) {
 	if code := w.Stop(); code != 0 {
 		t.Errorf("the engine ended with exit code %d", code)
 	}
+	installedShards(t, w)
 }
 
 // withoutRule takes one rule away from the running engine, gives it something to do

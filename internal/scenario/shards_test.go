@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/plumb-gitops/plumb/install"
 	"github.com/plumb-gitops/plumb/internal/scenario"
 )
 
@@ -204,5 +206,71 @@ func TestShardLabels(t *testing.T) {
 	by := e.writers(mark)
 	if fmt.Sprint(by) != "map[a:[first] b:[second]]" {
 		t.Errorf("written by %v", by)
+	}
+}
+
+// installedShards: an upgrade of the same installation to engines that share the work,
+// then to another number of shards while the ones of before run, and back. They have
+// the rights to their leases, and need each of them.
+func installedShards(t *testing.T, w *scenario.World) {
+	t.Helper()
+	shards := scenario.Key("Role", "flux-system", "plumb-shards-flux-system")
+	if w.Get(shards) != nil {
+		t.Error("one engine has rights to the leases of shards")
+	}
+	plumb(t, w.Kubeconfig, 0, "install", "--shards", "3", "--replicas", "1")
+	mark := w.Mark(t)
+	asInstalled(t, w)
+	shared := func(n int) {
+		w.Has(scenario.Key("Lease", "kube-system", install.Lease), fmt.Sprintf("%d shards in flux-system", n), "spec", "holderIdentity")
+		for i := range n {
+			w.Until(scenario.Key("Lease", "flux-system", fmt.Sprintf("plumb-engine-shard-%d", i)), "it is held", func(obj *unstructured.Unstructured) bool {
+				return obj != nil && obj.Object["spec"].(map[string]any)["holderIdentity"] != nil
+			})
+		}
+		checkSays(t, w, 0, "engine", fmt.Sprintf("%d shards are worked on; engines: 1", n), "--installed")
+	}
+	shared(3)
+
+	plumb(t, w.Kubeconfig, 0, "install", "--shards", "2", "--replicas", "1")
+	checkSays(t, w, 1, "engine", `3 shards in flux-system has the lease kube-system/plumb-engine`)
+	next := exec.Command(scenario.Plumb(), installedArguments(t, w)...)
+	said := &log{}
+	next.Stdout, next.Stderr, next.Env = said, said, append(os.Environ(), "POD_NAMESPACE=flux-system")
+	if err := next.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = next.Process.Kill() }) // where it has not ended
+	if code := w.Stop(); code != 0 {
+		t.Errorf("an engine with shards ended with exit code %d", code)
+	}
+	shared(2)
+	if err := next.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Wait(); err != nil {
+		t.Errorf("the engine after an upgrade: %v\n%s", err, said.text.String())
+	}
+	needed := map[string]bool{}
+	for _, e := range w.Audit(t, mark, engineUser) {
+		if e.User.Username == engineUser && e.ResponseStatus.Code == 403 {
+			t.Errorf("with shards %s was refused", e)
+		}
+		if e.User.Username == engineUser && e.ObjectRef.Resource == "leases" && e.ObjectRef.Namespace == "flux-system" {
+			needed[e.Verb] = true
+		}
+	}
+	for _, right := range atoms(install.ShardRules()) {
+		if !needed[right.Verbs[0]] {
+			t.Errorf("no engine with shards needs the right to %s", ruleName(right))
+		}
+	}
+	plumb(t, w.Kubeconfig, 0, "install", "--shards", "0", "--wait=false")
+	if w.Get(shards) != nil || w.Get(scenario.Key("Service", "flux-system", "plumb")) == nil {
+		t.Error("back to one engine, the rights of shards are left, or its Service is missing")
+	}
+	plumb(t, w.Kubeconfig, 0, "uninstall", "--yes", "--keep-crds")
+	if lease := w.Get(scenario.Key("Lease", "flux-system", "plumb-engine-shard-0")); lease != nil {
+		t.Error("uninstall left leases of shards behind")
 	}
 }

@@ -43,7 +43,11 @@ var ErrLost = errors.New("the lease could not be renewed in time: others take ov
 
 // Group is one engine's part in a group.
 type Group struct {
-	Leases   coordinationclient.LeaseInterface
+	Leases coordinationclient.LeaseInterface // those of engines and shards
+	// Single leads to the Lease that a single engine would take, and Place says where
+	// the others are when that is elsewhere: groups in two places exclude each other.
+	Single   coordinationclient.LeaseInterface
+	Place    string
 	Name     string // of the Lease that a single engine would take; the others' names begin with it
 	Identity string // who this engine is; nobody else ever has the same
 	Count    int    // shards
@@ -230,7 +234,10 @@ func (g *Group) bury(ctx context.Context, lease *coordinationv1.Lease) {
 	}
 }
 
-func (g *Group) shardName(i int) string { return fmt.Sprintf("%s-shard-%d", g.Name, i) }
+func (g *Group) shardName(i int) string { return ShardName(g.Name, i) }
+
+// ShardName is the name of a shard's Lease in a group.
+func ShardName(group string, i int) string { return fmt.Sprintf("%s-shard-%d", group, i) }
 
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

@@ -121,7 +121,7 @@ func join(t *testing.T, b *table, ns, name string, count int) *engine {
 		t.Fatal(err)
 	}
 	g := &lease.Group{
-		Leases: client.CoordinationV1().Leases(ns), Name: "engine", Identity: name, Count: count, Log: logr.Discard(),
+		Leases: client.CoordinationV1().Leases(ns), Single: client.CoordinationV1().Leases(ns), Name: "engine", Identity: name, Count: count, Log: logr.Discard(),
 		Gained: func(i int) { b.set(i, "", name) }, Lost: func(i int) { b.set(i, name, "") },
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -25,6 +25,9 @@ const (
 	roleShard  = "shard"
 )
 
+// OfMember tells by the labels of a group's Lease whether it is that of an engine.
+func OfMember(labels map[string]string) bool { return labels[roleLabel] == roleMember }
+
 // watch follows the Leases of the group; each change is news.
 func (g *Group) watch() cache.SharedIndexInformer {
 	selector := GroupLabel + "=" + g.Name
@@ -84,18 +87,27 @@ func (g *Group) enter(ctx context.Context) error {
 }
 
 // together is how the group as a whole is named as a holder.
-func (g *Group) together() string { return fmt.Sprintf("%d shards", g.Count) }
+func (g *Group) together() string { return Together(g.Count, g.Place) }
+
+// Together is the holder of a single engine's Lease while a group has it, whose Leases
+// are in the namespace place; "" when that is the same one.
+func Together(count int, place string) string {
+	if place == "" {
+		return fmt.Sprintf("%d shards", count)
+	}
+	return fmt.Sprintf("%d shards in %s", count, place)
+}
 
 // keepTogether renews the Lease of a single engine in the name of all members, and
 // tells whether it is theirs, or else whose.
 func (g *Group) keepTogether(ctx context.Context) (ours bool, holder string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, renewals)
 	defer cancel()
-	have, err := g.Leases.Get(ctx, g.Name, metav1.GetOptions{})
+	have, err := g.Single.Get(ctx, g.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		lease := g.lease(g.Name, "")
 		*lease.Spec.HolderIdentity = g.together()
-		_, err = g.Leases.Create(ctx, lease, metav1.CreateOptions{})
+		_, err = g.Single.Create(ctx, lease, metav1.CreateOptions{})
 		return err == nil, "", err
 	}
 	if err != nil {
@@ -111,7 +123,7 @@ func (g *Group) keepTogether(ctx context.Context) (ours bool, holder string, err
 	}
 	next := have.DeepCopy()
 	renew(next, g.together())
-	_, err = g.Leases.Update(ctx, next, metav1.UpdateOptions{})
+	_, err = g.Single.Update(ctx, next, metav1.UpdateOptions{})
 	if apierrors.IsConflict(err) {
 		return false, holder, nil // by whom will be seen
 	}
@@ -120,13 +132,13 @@ func (g *Group) keepTogether(ctx context.Context) (ours bool, holder string, err
 
 // part gives back the Lease of all members, as the last of them.
 func (g *Group) part(ctx context.Context) error {
-	have, err := g.Leases.Get(ctx, g.Name, metav1.GetOptions{})
+	have, err := g.Single.Get(ctx, g.Name, metav1.GetOptions{})
 	if err != nil || holderOf(have) != g.together() {
 		return err
 	}
 	next := have.DeepCopy()
 	next.Spec.HolderIdentity = nil
-	if _, err = g.Leases.Update(ctx, next, metav1.UpdateOptions{}); apierrors.IsConflict(err) {
+	if _, err = g.Single.Update(ctx, next, metav1.UpdateOptions{}); apierrors.IsConflict(err) {
 		return nil // another member has come
 	}
 	return err
