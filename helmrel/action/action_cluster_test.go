@@ -13,7 +13,10 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/cli-utils/pkg/object"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	"github.com/plumb-gitops/plumb/helmrel"
@@ -104,7 +107,7 @@ func (w *world) step(ctx context.Context) helmrel.Step {
 		Wish: w.wish, Client: c, Getter: client.Getter{Cluster: w.cluster.Cluster, Namespace: w.wish.Namespace}, Capabilities: capabilities,
 		Chart: &chart.Chart{Metadata: &chart.Metadata{APIVersion: "v2", Name: w.wish.Chart.Name, Version: w.wish.Chart.Version},
 			Templates: []*chart.File{{Name: "templates/all.yaml", Data: []byte(w.text)}}},
-		Records: d, Definitions: c.Definitions, Timeout: 3 * time.Second, MaxHistory: 5, ServerSide: serverSide,
+		Records: d, Definitions: c.Definitions, Timeout: 5 * time.Second, MaxHistory: 5, ServerSide: serverSide,
 	})
 	helmrel.Conclude(&w.status, w.wish, outcome, time.Now())
 	if err := c.Close(); err != nil {
@@ -187,14 +190,27 @@ func TestInstallFails(t *testing.T) {
 	}
 }
 
+// awaitPod waits until the release has brought its Pod, which never gets ready.
+func (w *world) awaitPod() {
+	key := kube.Key{ObjMetadata: object.ObjMetadata{Namespace: w.wish.Namespace, Name: "web", GroupKind: schema.GroupKind{Kind: "Pod"}}, Version: "v1"}
+	err := wait.PollUntilContextCancel(w.Context(), 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		_, err := w.cluster.Get(ctx, key)
+		return err == nil, nil
+	})
+	if err != nil {
+		w.Error(err)
+	}
+}
+
 // TestInterrupted ends actions from outside, and leaves records as a process does
 // that is killed.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.chart("1.0.0", bad)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	go func() { defer cancel(); w.awaitPod() }()
 	w.step(ctx)
 	if got := w.history(); got != "v1 failed ssa" || w.status.InstallFailures != 0 {
 		t.Errorf("%s with %d failures", got, w.status.InstallFailures)

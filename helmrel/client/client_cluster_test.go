@@ -18,7 +18,6 @@ import (
 	"helm.sh/helm/v3/pkg/storage"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -159,26 +158,6 @@ func (w *world) get(key kube.Key) *unstructured.Unstructured {
 		w.Fatal(err)
 	}
 	return obj
-}
-
-// patch changes an object behind the release's back, and waits until the view tells.
-func (w *world) patch(key kube.Key, patch string) {
-	w.Helper()
-	seen := make(chan struct{}, 10)
-	defer w.view.Listen([]kube.Key{key}, func(live.Change) { seen <- struct{}{} })()
-	w.intrude(key, patch)
-	<-seen
-}
-
-func (w *world) intrude(key kube.Key, patch string) {
-	w.Helper()
-	resource, err := w.cluster.Resource(key.GVK(), key.Namespace)
-	if err != nil {
-		w.Fatal(err)
-	}
-	if _, err := resource.Patch(w.Context(), key.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "intruder"}); err != nil {
-		w.Fatal(err)
-	}
 }
 
 // verbs are the requests since a mark by resource, discovery left out.

@@ -10,6 +10,7 @@ import (
 
 	"helm.sh/helm/v3/pkg/action"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -202,4 +203,41 @@ func TestUnknownKinds(t *testing.T) {
 	if err := c.WaitForDelete(list, time.Minute); err != nil {
 		t.Error(err)
 	}
+}
+
+// patch changes an object behind the release's back, and waits until the view tells.
+func (w *world) patch(key kube.Key, patch string) {
+	w.Helper()
+	seen := make(chan struct{}, 1)
+	defer w.view.Listen([]kube.Key{key}, func(live.Change) {
+		select {
+		case seen <- struct{}{}:
+		default: // one is enough to look again
+		}
+	})()
+	// Controllers write as well: what comes first need not be this.
+	for version := w.intrude(key, patch); ; {
+		if r, ok := w.view.Get("HelmRelease", key); ok && !live.Older(r.ResourceVersion, version) {
+			return
+		}
+		select {
+		case <-seen:
+		case <-w.Context().Done():
+			w.Fatal("the view does not tell of " + key.String())
+		}
+	}
+}
+
+// intrude changes an object behind the release's back, and returns its new version.
+func (w *world) intrude(key kube.Key, patch string) string {
+	w.Helper()
+	resource, err := w.cluster.Resource(key.GVK(), key.Namespace)
+	if err != nil {
+		w.Fatal(err)
+	}
+	obj, err := resource.Patch(w.Context(), key.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "intruder"})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return obj.GetResourceVersion()
 }

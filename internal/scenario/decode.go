@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -9,8 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
@@ -83,4 +86,19 @@ func (w *World) Serving(what string) (url string) {
 		w.tb.Fatalf("the engine does not serve %s", what)
 	}
 	return url
+}
+
+// User is whom the engine acts as, by which the audit log tells its requests.
+func (w *World) User() string { return w.user }
+
+// Says waits until the engine has logged a text. A log tells nobody of what comes, so
+// it is read again.
+func (w *World) Says(text string) {
+	w.tb.Helper()
+	err := wait.PollUntilContextTimeout(w.tb.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		return strings.Contains(w.Log(), text), nil
+	})
+	if err != nil {
+		w.tb.Fatalf("the engine has not said %q", text)
+	}
 }

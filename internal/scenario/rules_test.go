@@ -128,8 +128,9 @@ func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) { // alone: it measur
 	t.Logf("fetched after %v, ready %v later", fetched.Sub(stored), time.Since(fetched))
 	source := w.EventWith(w.Repository("repo"), "NewArtifact", revision)
 	done := w.EventWith(w.Unit("healthy"), "ReconciliationSucceeded", revision)
-	if took := at(t, done).Sub(at(t, source)); took > time.Second {
-		t.Errorf("the healthy unit was ready %v after the artifact, want less than a second", took)
+	// Behind a worker that waits it would be an hour.
+	if took := at(t, done).Sub(at(t, source)); took > 10*time.Second {
+		t.Errorf("the healthy unit was ready %v after the artifact", took)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -22,6 +23,29 @@ func (s *script) show(args []string) {
 	s.ts.Check(err)
 	_, err = s.ts.Stdout().Write(raw)
 	s.ts.Check(err)
+}
+
+// running: waits until the engine has read the cluster, and works.
+func (s *script) running([]string) { s.Says(`msg=running`) }
+
+// leading: waits until an engine has the lease in $NS.
+func (s *script) leading([]string) {
+	s.Until(s.ref("Lease/plumb-engine"), "somebody has it", func(obj *unstructured.Unstructured) bool {
+		if obj == nil {
+			return false
+		}
+		holder, _, _ := unstructured.NestedString(obj.Object, "spec", "holderIdentity")
+		return holder != ""
+	})
+}
+
+// steady: the engine has begun no watch since the mark.
+func (s *script) steady([]string) {
+	for _, e := range s.Audit(s.TB(), s.mark, s.NS) {
+		if e.ImpersonateUser.Username == s.User() && e.Verb == "watch" && e.Stage == "ResponseStarted" {
+			s.ts.Fatalf("a watch was begun: %s", e)
+		}
+	}
 }
 
 // table KIND NAMESPACE: what `kubectl get KIND -A` prints of the objects in a

@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -25,7 +27,9 @@ type watching struct {
 // watch starts a command against a world's cluster.
 func watch(w *scenario.World, t *testing.T, args ...string) *watching {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), scenario.Plumb(), append(args, "--kubeconfig", w.EngineKubeconfig(), "-n", w.NS)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // says would wait for ever
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, scenario.Plumb(), append(args, "--kubeconfig", w.EngineKubeconfig(), "-n", w.NS)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

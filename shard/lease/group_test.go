@@ -189,7 +189,7 @@ func TestOtherEngines(t *testing.T) {
 	now := metav1.NowMicro()
 	alone, err := leases.Create(t.Context(), &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: "engine"},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("alone"), RenewTime: &now, LeaseDurationSeconds: new(int32(3))},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("alone"), RenewTime: &now, LeaseDurationSeconds: new(int32(10))},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -281,7 +281,7 @@ func TestServerThatSaysNothingEndsAtTheDeadline(t *testing.T) {
 	for _, scheme := range []string{"http", "ssh"} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			spec := onMain(scheme + "://" + listener.Addr().String() + "/repo")
 			spec.Auth = Auth{Identity: identity, KnownHosts: known}
