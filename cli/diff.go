@@ -173,10 +173,14 @@ func differencesOf(s summary) []preview.Difference {
 			d.Error = r.Message
 		}
 		for _, c := range r.Changes {
+			if c.Hook {
+				d.Hooks = append(d.Hooks, preview.Change{Object: c.ID, Action: c.Action, At: c.Detail})
+				continue
+			}
 			d.Changes = append(d.Changes, preview.Change{Object: c.ID, Action: c.Action, Fields: c.Fields})
 		}
 		preview.Sort(d.Changes)
-		if d.Error != "" || len(d.Changes) > 0 {
+		if d.Error != "" || len(d.Changes) > 0 || len(d.Hooks) > 0 {
 			out = append(out, d)
 		}
 	}
@@ -237,7 +241,11 @@ func printChanges(out io.Writer, d preview.Difference) {
 		if !ok {
 			sign = "·"
 		}
-		fmt.Fprintf(out, "  %s %s %s\n", sign, c.Object, c.Action)
+		fmt.Fprintf(out, "  %s %s %s", sign, c.Object, c.Action)
+		if c.At != "" {
+			fmt.Fprintf(out, ": %s", c.At)
+		}
+		fmt.Fprintln(out)
 		for _, field := range c.Fields {
 			fmt.Fprintf(out, "      %s: %s -> %s\n", field.Path, shownValue(field.Before), shownValue(field.After))
 		}

@@ -213,7 +213,11 @@ func (o *once) run(ctx, limited context.Context) (summary, error) {
 	if err == nil {
 		<-stopped //nolint:errcheck // it was told to; the lease is given back before we are gone
 	}
-	return summarise(t, result(ctx, limited, t)), failure(ctx, limited, err)
+	s := summarise(t, result(ctx, limited, t))
+	if o.options.DryRun && err == nil && limited.Err() == nil {
+		err = o.upcoming(limited, t, &s)
+	}
+	return s, failure(ctx, limited, err)
 }
 
 // follow takes in news until every object has come to an end. What is in the

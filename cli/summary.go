@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -35,6 +36,8 @@ type change struct {
 	ID     string `json:"id"`
 	Action string `json:"action"`
 	Detail string `json:"detail,omitempty"`
+	// Hook tells that it is a hook of a release, which a dry run would run.
+	Hook bool `json:"hook,omitempty"`
 	// Fields are told by a dry run.
 	Fields []drift.Difference `json:"fields,omitempty"`
 }
@@ -49,6 +52,9 @@ func summarise(t *tracker, result string) summary {
 		}
 		written := 0
 		for _, c := range r.Changes {
+			if c.Hook {
+				continue // no object of the release
+			}
 			s.Counts[c.Action]++
 			if c.Action != "deleted" && c.Action != "skipped" {
 				written++
@@ -66,13 +72,18 @@ func summarise(t *tracker, result string) summary {
 func changesOf(actions []engine.Action) []change {
 	last := map[string]change{}
 	for _, a := range actions {
-		last[a.Key.String()] = change{ID: a.Key.String(), Action: a.Verb, Detail: a.Detail, Fields: a.Fields}
+		c := change{ID: a.Key.String(), Action: a.Verb, Detail: a.Detail, Fields: a.Fields, Hook: a.Verb == engine.RunHook}
+		if c.Hook {
+			last["hook "+c.ID+" "+c.Detail] = c
+		} else {
+			last[c.ID] = c
+		}
 	}
 	out := make([]change, 0, len(last))
 	for _, c := range last {
 		out = append(out, c)
 	}
-	slices.SortFunc(out, func(a, b change) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b change) int { return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Detail, b.Detail)) })
 	return out
 }
 
@@ -125,6 +136,9 @@ func (r report) tree(b *strings.Builder, last bool) {
 	lines := make([]string, 0, len(r.Changes)+1)
 	for _, c := range r.Changes {
 		line := c.ID + " " + c.Action
+		if c.Hook {
+			line = "hook " + line
+		}
 		if c.Detail != "" {
 			line += ": " + c.Detail
 		}

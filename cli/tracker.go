@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
@@ -23,6 +24,9 @@ const attempts = 3
 type tracker struct {
 	objects    map[string]*tracked
 	namespaces []string // work is done in these only; everywhere when empty
+	// planned are the objects that a dry run told, by their names: others are made from
+	// them.
+	planned map[string]*unstructured.Unstructured
 }
 
 // tracked is what is known of one source, Kustomization or HelmRelease.
@@ -34,7 +38,7 @@ type tracked struct {
 }
 
 func newTracker(namespaces []string) *tracker {
-	return &tracker{objects: map[string]*tracked{}, namespaces: namespaces}
+	return &tracker{objects: map[string]*tracked{}, namespaces: namespaces, planned: map[string]*unstructured.Unstructured{}}
 }
 
 // expect adds an object that has to come to an end too.
@@ -55,6 +59,9 @@ func (t *tracker) note(p engine.Progress) {
 	o.seen, o.last = true, p
 	o.actions = append(o.actions, p.Outcome.Actions...)
 	for _, a := range p.Outcome.Actions {
+		if a.Object != nil {
+			t.planned[a.Key.String()] = a.Object
+		}
 		if t.brings(a) {
 			t.expect(a.Key.String())
 		}
@@ -64,10 +71,15 @@ func (t *tracker) note(p engine.Progress) {
 // brings tells whether an action made another object of our own kinds, in a
 // namespace that is worked on.
 func (t *tracker) brings(a engine.Action) bool {
-	if len(t.namespaces) > 0 && !slices.Contains(t.namespaces, a.Key.Namespace) {
-		return false
+	if a.Object != nil {
+		return false // a dry run only tells how it would be
 	}
-	return a.Verb == string(apply.Created) && slices.ContainsFunc(ownKinds, func(k schema.GroupVersionKind) bool { return k.GroupKind() == a.Key.GroupKind })
+	return t.worksIn(a.Key.Namespace) && a.Verb == string(apply.Created) && slices.ContainsFunc(ownKinds, func(k schema.GroupVersionKind) bool { return k.GroupKind() == a.Key.GroupKind })
+}
+
+// worksIn tells whether work is done in a namespace.
+func (t *tracker) worksIn(namespace string) bool {
+	return len(t.namespaces) == 0 || slices.Contains(t.namespaces, namespace)
 }
 
 // state is where one object stands.

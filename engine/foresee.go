@@ -3,7 +3,11 @@ package engine
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	sourcev1 "github.com/plumb-gitops/plumb/api/source/v1"
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/prune"
@@ -14,9 +18,10 @@ import (
 func (e *Engine) foresee(ctx context.Context, p *pass) error {
 	now := e.now()
 	var keys []kube.Key
+	parts := ingredients(p.wish.Objects)
 	for _, c := range p.plan.Changes() {
 		if c.Action != apply.Unchanged {
-			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), Fields: c.Fields, At: now})
+			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), Fields: c.Fields, At: now, Object: parts[c.Key]})
 		}
 		keys = append(keys, c.Key)
 	}
@@ -42,4 +47,17 @@ func (e *Engine) foresee(ctx context.Context, p *pass) error {
 		}
 	}
 	return nil
+}
+
+// ingredients are those of objects that others are made from, by their names.
+func ingredients(objs []*unstructured.Unstructured) map[kube.Key]*unstructured.Unstructured {
+	out := map[kube.Key]*unstructured.Unstructured{}
+	for _, obj := range objs {
+		switch gvk := obj.GroupVersionKind(); {
+		case gvk.Group == sourcev1.GroupVersion.Group, gvk.Group == kustomizev1.GroupVersion.Group, gvk.Group == helmv2.GroupVersion.Group,
+			gvk.Group == "" && (gvk.Kind == secretKind || gvk.Kind == configMapKind):
+			out[kube.KeyOf(obj)] = obj
+		}
+	}
+	return out
 }

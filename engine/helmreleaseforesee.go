@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,11 +45,12 @@ func (e *Engine) foreseen(ctx context.Context, p *releasePass, step helmrel.Step
 			return nil, err
 		}
 		defer leave()
-		manifest, definitions, policy, err := action.Foresee(step, job)
+		would, err := action.Foresee(step, job)
 		if err != nil {
 			return nil, err
 		}
-		return c.Foresee(manifest, former, definitions, policy)
+		p.noteHooks(would.Hooks, e.now())
+		return c.Foresee(would.Manifest, former, would.Definitions, would.Policy)
 	case helmrel.Uninstall, helmrel.RemediateUninstall:
 		return c.Foresee("", former, nil, "")
 	case helmrel.CorrectDrift:
@@ -64,6 +66,15 @@ func (p *releasePass) note(changes []apply.Change, at time.Time) {
 		if change.Action != apply.Unchanged {
 			p.actions = append(p.actions, Action{Key: change.Key, Verb: string(change.Action), Detail: detail(change), Drifted: change.Drifted(), Fields: change.Fields, At: at})
 		}
+	}
+}
+
+// noteHooks keeps which hooks would run.
+func (p *releasePass) noteHooks(hooks []action.Hook, at time.Time) {
+	for _, h := range hooks {
+		key := kube.KeyOf(h.Object)
+		key.Namespace = cmp.Or(key.Namespace, p.wish.Namespace)
+		p.actions = append(p.actions, Action{Key: key, Verb: RunHook, Detail: h.At, At: at})
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -62,12 +64,18 @@ func (o Outcome) Ready() bool { return o.Next == Done }
 // Action is one object that a pass changed, left behind or could not change.
 type Action struct {
 	Key     kube.Key
-	Verb    string // the words of apply.Action
+	Verb    string // the words of apply.Action, or RunHook
 	Detail  string // what was put back, why it was left or failed
 	Drifted bool   // it puts back what somebody else did
 	Fields  []drift.Difference
 	At      time.Time
+	// Object is what a dry run would apply, of an object that others are made from: of
+	// our own kinds, a ConfigMap or a Secret. It is for who looks what comes of it.
+	Object *unstructured.Unstructured
 }
+
+// RunHook is the verb of a hook that a dry run comes by; the detail says at what.
+const RunHook = "run"
 
 // outcome turns the error in which a pass ended into words.
 func outcome(p *pass, err error) Outcome {

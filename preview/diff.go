@@ -17,8 +17,9 @@ import (
 
 // Change is what a revision does to one object.
 type Change struct {
-	Object string             `json:"object"` // Kind/namespace/name
-	Action string             `json:"action"` // deleted, configured or created
+	Object string             `json:"object"`       // Kind/namespace/name
+	Action string             `json:"action"`       // deleted, configured or created; run of a hook
+	At     string             `json:"at,omitempty"` // what a hook runs at
 	Fields []drift.Difference `json:"fields,omitempty"`
 }
 

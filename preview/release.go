@@ -30,6 +30,11 @@ type Releases struct {
 	// find nothing there.
 	Capabilities *chartutil.Capabilities
 	Lookup       *rest.Config
+	// Sources fetches charts, with what it fetched before; nil for a folder of its own.
+	Sources *fetch.Backends
+	// Find gives a Secret or ConfigMap that is not among the objects, nil for none; it is
+	// nil without a cluster.
+	Find func(ctx context.Context, kind, namespace, name string) (*unstructured.Unstructured, error)
 }
 
 // renderer renders HelmReleases. Their charts are fetched into a folder that goes
@@ -50,7 +55,11 @@ const chartBytes = 64 << 20
 
 // open prepares fetching, for the first release.
 func (r *renderer) open() (err error) {
-	if r.backends != nil {
+	switch {
+	case r.backends != nil:
+		return nil
+	case r.Sources != nil:
+		r.backends, r.charts = r.Sources, charts.New(chartBytes)
 		return nil
 	}
 	if r.dir, err = os.MkdirTemp("", "plumb-charts-"); err != nil {
@@ -101,7 +110,7 @@ func (r *renderer) release(ctx context.Context, hr *helmv2.HelmRelease, u *Unit)
 	if err != nil {
 		return err
 	}
-	all, err := r.values(hr)
+	all, err := r.values(ctx, hr)
 	if err != nil {
 		return err
 	}
@@ -131,10 +140,10 @@ func (r *renderer) release(ctx context.Context, hr *helmv2.HelmRelease, u *Unit)
 }
 
 // values are those that the release gets.
-func (r *renderer) values(hr *helmv2.HelmRelease) (map[string]any, error) {
+func (r *renderer) values(ctx context.Context, hr *helmv2.HelmRelease) (map[string]any, error) {
 	var parts []values.Part
 	for i, ref := range hr.Spec.ValuesFrom {
-		data, err := find(r.known, ref.Kind, hr.Namespace, ref.Name)
+		data, err := r.data(ctx, ref.Kind, hr.Namespace, ref.Name)
 		if err != nil && ref.Optional {
 			continue
 		}

@@ -43,6 +43,22 @@ func (r *renderer) object(kind, namespace, name string) (fetch.Object, error) {
 	return nil, errElsewhere
 }
 
+// data is that of a Secret or ConfigMap.
+func (r *renderer) data(ctx context.Context, kind, namespace, name string) (map[string][]byte, error) {
+	data, absent := find(r.known, kind, namespace, name)
+	if absent == nil || r.Find == nil {
+		return data, absent
+	}
+	found, err := r.Find(ctx, kind, namespace, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, fmt.Errorf("%s/%s/%s not found", kind, namespace, name)
+	}
+	return find([]*unstructured.Unstructured{found}, kind, namespace, name)
+}
+
 // fetch brings a source.
 func (r *renderer) fetch(ctx context.Context, kind string, obj fetch.Object) (source.Snapshot, error) {
 	for _, k := range r.backends.Kinds {
@@ -71,8 +87,8 @@ type cluster struct {
 var _ fetch.Cluster = cluster{}
 
 // Secret implements fetch.Cluster.
-func (c cluster) Secret(_ context.Context, name string) (map[string][]byte, error) {
-	return find(c.known, "Secret", c.namespace, name)
+func (c cluster) Secret(ctx context.Context, name string) (map[string][]byte, error) {
+	return c.data(ctx, "Secret", c.namespace, name)
 }
 
 // ServiceAccount implements fetch.Cluster. There is nobody who could make a token.
@@ -87,7 +103,7 @@ func (c cluster) Source(ctx context.Context, kind, name string) (fetch.Object, s
 		root, err := c.tree.Stat(".")
 		return &sourcev1.GitRepository{}, source.Snapshot{Revision: "preview", Digest: "sha256:" + root.Hash, Tree: c.tree}, err
 	}
-	if kind != sourcev1.HelmRepositoryKind {
+	if kind != sourcev1.HelmRepositoryKind && c.Sources == nil {
 		return nil, source.Snapshot{}, errElsewhere
 	}
 	obj, err := c.object(kind, c.namespace, name)

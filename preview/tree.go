@@ -1,5 +1,6 @@
-// Package preview builds what a repository would bring to clusters, without one:
-// the Kustomizations that it is given, and those that these bring along.
+// Package preview builds what a repository would bring to clusters, without one: the
+// Kustomizations that it is given, and those that these bring along. With a cluster it
+// tells what would come of HelmReleases that are not there yet.
 package preview
 
 import (

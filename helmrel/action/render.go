@@ -3,12 +3,10 @@ package action
 import (
 	"bytes"
 
-	"helm.sh/helm/v3/pkg/chartutil"
 	helmpostrender "helm.sh/helm/v3/pkg/postrender"
 	"helm.sh/helm/v3/pkg/release"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
-	"github.com/plumb-gitops/plumb/helmrel"
 	"github.com/plumb-gitops/plumb/helmrel/postrender"
 	"github.com/plumb-gitops/plumb/helmrel/render"
 )
@@ -81,31 +79,4 @@ func (j *Job) render(upgrade bool, values map[string]any, skipSchema bool) (*ren
 		in.Revision = j.newest() + 1
 	}
 	return render.Render(in)
-}
-
-// Foresee is the manifest that an install or upgrade would have, and the files with the
-// definitions that it would bring, with what becomes of those. Nothing is written.
-func Foresee(step helmrel.Step, job Job) (manifest string, definitions [][]byte, policy string, err error) {
-	upgrade, values, skip := step.Action == helmrel.Upgrade, job.Values, false
-	policy = job.Wish.CRDs(step.Action)
-	if u := job.Wish.Spec.Upgrade; upgrade && u != nil {
-		skip = u.DisableSchemaValidation
-		if u.PreserveValues && job.newest() > 0 {
-			last, err := job.Records.Get(key(job.Wish.Name, job.newest()))
-			if err != nil {
-				return "", nil, "", err
-			}
-			values = chartutil.CoalesceTables(cloned(values), last.Config)
-		}
-	} else if i := job.Wish.Spec.Install; !upgrade && i != nil {
-		skip = i.DisableSchemaValidation
-	}
-	out, err := job.render(upgrade, values, skip)
-	if err != nil {
-		return "", nil, "", err
-	}
-	if r := job.PostRenderer; r != nil {
-		out.Manifest, _, err = r.Apply(out.Manifest, out.Hooks)
-	}
-	return out.Manifest, out.Definitions, policy, err
 }
