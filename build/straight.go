@@ -1,6 +1,9 @@
 package build
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"path"
 	"reflect"
 	"slices"
@@ -77,10 +80,19 @@ func (s *straight) take(name string) bool {
 			return false
 		}
 	}
-	for _, doc := range documents(content) {
-		node, err := doc.decode()
+	if marksDocuments(content) {
+		return false
+	}
+	// One parser for all documents of a file: a new one for each takes most of the
+	// memory of a build of many small objects.
+	for decoder := yaml.NewDecoder(bytes.NewReader(content)); ; {
+		node := &yaml.Node{}
+		err := decoder.Decode(node)
+		if errors.Is(err, io.EOF) {
+			return true
+		}
 		if err != nil {
-			return false
+			return false // who explains it looks at each document by itself
 		}
 		if len(items(node)) == 0 {
 			continue // it is empty
@@ -91,7 +103,18 @@ func (s *straight) take(name string) bool {
 		}
 		s.objects = append(s.objects, obj)
 	}
-	return true
+}
+
+// marksDocuments tells whether a text may have lines by which YAML ends a document, or
+// says how to read it, beside those that separate documents. To kustomize they are
+// something else.
+func marksDocuments(text []byte) bool {
+	for _, mark := range []string{"...", "%"} {
+		if bytes.HasPrefix(text, []byte(mark)) || bytes.Contains(text, []byte("\n"+mark)) {
+			return true
+		}
+	}
+	return false
 }
 
 // repeats tells whether kustomize may take an object for one that was there before:

@@ -36,22 +36,48 @@ func Owned(obj *unstructured.Unstructured, manager string) Hash {
 }
 
 // OwnedBy hashes the fields that the writers hold, in the same way. What one of
-// them wrote client-side and another one changed since is not his any more.
+// them wrote client-side and another one changed since is not his any more. The writer
+// is asked without the fields and the time of an entry.
+//
+// It is done for every event of every object that is watched, so it reads the entries
+// where they are: the accessor of the object would copy all of them, by reflection, and
+// encode their fields.
 func OwnedBy(obj *unstructured.Unstructured, writer Writer) Hash {
-	h, found := fnv.New128a(), false
-	for _, entry := range obj.GetManagedFields() {
-		if !writer(entry) {
-			continue
-		}
-		if f := parse(entry); f != nil {
-			f.hash(h, obj.Object)
-			found = true
+	all, _, _ := unstructured.NestedFieldNoCopy(obj.Object, "metadata", "managedFields") // its form is the API server's
+	entries, _ := all.([]any)
+	var h *hasher
+	for _, one := range entries {
+		entry, _ := one.(map[string]any)
+		if owned, ok := entry["fieldsV1"].(map[string]any); ok && readable(owned) && writer(heading(entry)) {
+			if h == nil {
+				h = newHasher()
+			}
+			h.owned(owned, obj.Object)
 		}
 	}
-	if !found {
+	if h == nil {
 		return Hash{}
 	}
-	return sum(h)
+	return sum(h.Hash)
+}
+
+// readable tells whether fields are a tree. What nobody can read is owned by nobody.
+func readable(f map[string]any) bool {
+	for _, below := range f {
+		if m, ok := below.(map[string]any); !ok && below != nil || !readable(m) {
+			return false
+		}
+	}
+	return true
+}
+
+// heading is an entry of managedFields without its fields and its time.
+func heading(entry map[string]any) metav1.ManagedFieldsEntry {
+	text := func(field string) string { value, _ := entry[field].(string); return value }
+	return metav1.ManagedFieldsEntry{
+		Manager: text("manager"), Operation: metav1.ManagedFieldsOperationType(text("operation")),
+		APIVersion: text("apiVersion"), FieldsType: text("fieldsType"), Subresource: text("subresource"),
+	}
 }
 
 // Content hashes everything of the object but its status and what the API
@@ -91,23 +117,47 @@ func parse(entry metav1.ManagedFieldsEntry) fields {
 	return f
 }
 
-func (f fields) hash(h hash.Hash, value any) {
-	for _, name := range slices.Sorted(maps.Keys(f)) {
-		_, _ = h.Write([]byte(name + "\x00"))
+// hasher is a hash that much is written to in small parts.
+type hasher struct {
+	hash.Hash
+	values *json.Encoder
+	buffer []byte
+}
+
+func newHasher() *hasher {
+	h := fnv.New128a()
+	return &hasher{Hash: h, values: json.NewEncoder(h)}
+}
+
+func (h *hasher) text(text string, end byte) {
+	h.buffer = append(append(h.buffer[:0], text...), end)
+	_, _ = h.Write(h.buffer) // never fails
+}
+
+// owned hashes which fields an entry has, and what they hold.
+func (h *hasher) owned(f map[string]any, value any) {
+	names := make([]string, 0, len(f))
+	for name := range f {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		h.text(name, 0)
 		if name == "." {
 			continue
 		}
 		child, found := step(value, name)
+		below, _ := f[name].(map[string]any)
 		switch {
 		case !found:
-			_, _ = h.Write([]byte{0}) // owned, but gone or write-only
-		case len(f[name]) == 0:
-			writeJSON(h, child)
+			h.text("", 0) // owned, but gone or write-only
+		case len(below) == 0:
+			_ = h.values.Encode(child) // objects come from JSON, so they encode; map keys are sorted
 		default:
-			f[name].hash(h, child)
+			h.owned(below, child)
 		}
 	}
-	_, _ = h.Write([]byte("}")) // where a level ends is a part of who owns what
+	h.text("", '}') // where a level ends is a part of who owns what
 }
 
 // step follows one trie element down from value.
@@ -161,6 +211,10 @@ func hasKeys(item, want any) bool {
 // isValue compares by encoding, since JSON numbers come as int64 on one side
 // and as float64 on the other.
 func isValue(item, want any) bool {
+	if text, ok := item.(string); ok {
+		other, ok := want.(string)
+		return ok && text == other
+	}
 	a, errA := json.Marshal(item)
 	b, errB := json.Marshal(want)
 	return errA == nil && errB == nil && bytes.Equal(a, b)
