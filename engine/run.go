@@ -219,7 +219,7 @@ var touched = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}
 
 func (c control) add(mgr manager.Manager) error {
 	name := strings.ToLower(reflect.TypeOf(c.kind).Elem().Name())
-	works, err := controller.New(name, mgr, controller.Options{Reconciler: c.reconciler, MaxConcurrentReconciles: c.concurrency})
+	works, err := controller.New(name, mgr, controller.Options{Reconciler: behind{c.reconciler}, MaxConcurrentReconciles: c.concurrency})
 	if err != nil {
 		return err
 	}

@@ -66,12 +66,27 @@ func (a *alarm) wakeLater(names ...types.NamespacedName) {
 	queue.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, requests...)
 }
 
+// behind puts what is to be looked at again by the clock behind all that is woken. A queue
+// only ever raises a priority, so a key that waits for its time with a greater one would
+// have it whoever wakes it: wakeLater would say nothing.
+type behind struct{ reconcile.Reconciler }
+
+// Reconcile implements reconcile.Reconciler.
+func (b behind) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	result, err := b.Reconciler.Reconcile(ctx, r)
+	result.Priority = new(handler.LowPriority)
+	return result, err
+}
+
 // wakeAfter puts a key into the queue once a time is over.
 func (a *alarm) wakeAfter(d time.Duration, name types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.queue != nil {
-		a.queue.AddAfter(reconcile.Request{NamespacedName: name}, d)
+	request := reconcile.Request{NamespacedName: name}
+	if queue, orders := a.queue.(priorityqueue.PriorityQueue[reconcile.Request]); orders {
+		queue.AddWithOpts(priorityqueue.AddOpts{After: d, Priority: new(handler.LowPriority)}, request)
+	} else if a.queue != nil {
+		a.queue.AddAfter(request, d)
 	}
 }
 

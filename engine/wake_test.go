@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -38,6 +40,14 @@ func TestWakeUsersChangedFirst(t *testing.T) {
 		k := &kustomizev1.Kustomization{Spec: kustomizev1.KustomizationSpec{SourceRef: kustomizev1.CrossNamespaceSourceReference{Kind: name.Kind, Name: name.Name}}}
 		k.Namespace = "ns"
 		u.object, u.reads, u.whole = k, built.Reads, true
+		// Its last pass has asked for the next one, by the clock.
+		again, err := behind{reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
+			return reconcile.Result{RequeueAfter: time.Hour}, nil
+		})}.Reconcile(t.Context(), reconcile.Request{NamespacedName: u.name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		queue.AddWithOpts(priorityqueue.AddOpts{After: again.RequeueAfter, Priority: again.Priority}, reconcile.Request{NamespacedName: u.name})
 	}
 	tree[changed+"/config.yaml"] = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\n"
 	e.snapshots.set(name, source.Snapshot{Revision: "main@sha1:2", Tree: tree})
