@@ -77,8 +77,9 @@ func (r *recorder) event(obj client.Object, gvk string, kind string, warning boo
 	}
 }
 
-// announce sends the events of a pass: what it changed, what it put back, how it
-// ended.
+// announce sends the events of a pass: what it put back, and how it ended. What it
+// changed is told with its end, if that is a good one: an event costs the API server
+// as much as a write.
 func (e *Engine) announce(p *pass, out Outcome) {
 	send := func(warning bool, reason, message string, when time.Time) {
 		annotations := map[string]string{}
@@ -111,7 +112,11 @@ func (e *Engine) announce(p *pass, out Outcome) {
 	if len(found) > 0 {
 		send(true, kustomizev1.DriftDetectedReason, listing(found), acted)
 	}
-	if len(done) > 0 {
+	switch {
+	case len(done) > 0 && out.Ready():
+		send(false, out.Reason, out.Message+"\n"+listing(done), now)
+		return
+	case len(done) > 0:
 		send(false, meta.ProgressingReason, listing(done), acted)
 	}
 	if warning := !out.Ready() && out.Reason != meta.ProgressingReason; out.Ready() || warning || len(out.Actions) == 0 {

@@ -93,11 +93,12 @@ func TestAnnounce(t *testing.T) {
 		want []string // type, reason and message
 	}{
 		{"ready", Outcome{Next: Done, Reason: succeeded, Message: "m"}, []string{"Normal " + succeeded + " m"}},
-		{"ready after changes", Outcome{Next: Done, Reason: succeeded, Message: "m", Actions: []Action{created}}, []string{"Normal Progressing ConfigMap/apps/a created", "Normal " + succeeded + " m"}},
+		{"ready after changes", Outcome{Next: Done, Reason: succeeded, Message: "m", Actions: []Action{created}}, []string{"Normal " + succeeded + " m\nConfigMap/apps/a created"}},
 		{
 			"drift is told apart from changes", Outcome{Next: Done, Reason: succeeded, Message: "m", Actions: []Action{created, back}},
-			[]string{"Normal DriftCorrected ConfigMap/apps/b configured: data.x by kubectl", "Normal Progressing ConfigMap/apps/a created", "Normal " + succeeded + " m"},
+			[]string{"Normal DriftCorrected ConfigMap/apps/b configured: data.x by kubectl", "Normal " + succeeded + " m\nConfigMap/apps/a created"},
 		},
+		{"failed after changes", Outcome{Next: Retry, Reason: build, Message: "m", Actions: []Action{created}}, []string{"Normal Progressing ConfigMap/apps/a created", "Warning " + build + " m"}},
 		{"failed", Outcome{Next: Retry, Reason: build, Message: "m"}, []string{"Warning " + build + " m"}},
 		{"an object that failed is in the message, not in the changes", Outcome{Next: Retry, Reason: build, Message: "m", Actions: []Action{refused}}, []string{"Warning " + build + " m"}},
 		{"waiting for health", Outcome{Next: Wait, Reason: meta.ProgressingReason, Message: "m"}, []string{"Normal Progressing m"}},
@@ -120,9 +121,9 @@ func TestAnnounce(t *testing.T) {
 func TestEventsSayWhenAndOfWhichRevision(t *testing.T) {
 	t.Parallel()
 	acted := noon.Add(-time.Second)
-	events := sent(Outcome{Next: Done, Reason: kustomizev1.ReconciliationSucceededReason, Revision: rev1, Actions: []Action{{Key: configMap("a"), Verb: "created", At: acted}}})
+	events := sent(Outcome{Next: Done, Reason: kustomizev1.ReconciliationSucceededReason, Revision: rev1, Actions: []Action{{Key: configMap("a"), Verb: "configured", Drifted: true, At: acted}}})
 	if len(events) != 2 || !events[0].EventTime.Time.Equal(acted) || !events[1].EventTime.Time.Equal(noon) {
-		t.Fatalf("events are %v: want the change when it was made, and the end now", events)
+		t.Fatalf("events are %v: want the correction when it was made, and the end now", events)
 	}
 	for _, e := range events {
 		if e.Annotations[kustomizev1.RevisionEventKey] != rev1 || e.InvolvedObject.Name != "web" || e.InvolvedObject.UID != "uid" || e.Namespace != "apps" {

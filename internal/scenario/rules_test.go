@@ -99,7 +99,8 @@ func TestKilledAtEachStep(t *testing.T) {
 }
 
 // Rule 3: nobody waits on a worker.
-func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) { // alone: it measures
+func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) {
+	t.Parallel()
 	const sick = 50
 	w := scenario.New(t)
 	files := map[string]string{"healthy/cm.yaml": configMap(w.NS, "healthy", "1")}
@@ -119,18 +120,11 @@ func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) { // alone: it measur
 	for i := range sick {
 		w.NotReady(w.Unit(fmt.Sprintf("sick%d", i)), "Progressing", "PersistentVolumeClaim")
 	}
-	// All fifty wait now. A change of the healthy one must not.
-	stored := time.Now()
-	revision := repo.Commit(map[string]string{"healthy/cm.yaml": configMap(w.NS, "healthy", "2")})
-	w.Has(w.Repository("repo"), revision, "status", "artifact", "revision")
-	fetched := time.Now()
-	w.Ready(w.Unit("healthy"), revision)
-	t.Logf("fetched after %v, ready %v later", fetched.Sub(stored), time.Since(fetched))
-	source := w.EventWith(w.Repository("repo"), "NewArtifact", revision)
-	done := w.EventWith(w.Unit("healthy"), "ReconciliationSucceeded", revision)
-	// Behind a worker that waits it would be an hour.
-	if took := at(t, done).Sub(at(t, source)); took > 10*time.Second {
-		t.Errorf("the healthy unit was ready %v after the artifact", took)
+	// All fifty wait now, for an hour each. If they had the workers, the healthy one
+	// would never come to its turn.
+	w.Ready(w.Unit("healthy"), repo.Commit(map[string]string{"healthy/cm.yaml": configMap(w.NS, "healthy", "2")}))
+	for i := range sick {
+		w.NotReady(w.Unit(fmt.Sprintf("sick%d", i)), "Progressing", "PersistentVolumeClaim")
 	}
 }
 
