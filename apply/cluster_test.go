@@ -47,6 +47,7 @@ func newWorld(t testing.TB) *world {
 	cluster := scenario.Open(t).Cluster
 	w := &world{TB: t, cluster: cluster, ns: fmt.Sprintf("apply%d-%d", os.Getpid(), numbered.Add(1)), known: map[kube.Key]apply.Written{}}
 	w.unit = live.User{Kind: kustomizev1.KustomizationKind, NamespacedName: types.NamespacedName{Namespace: w.ns, Name: "apps"}}
+	w.req.Leads = true // as the engine does
 	w.changes = make(chan live.Change, 10000)
 	w.view = live.New(t.Context(), cluster, func(c live.Change) { w.changes <- c })
 	w.Applier = &apply.Applier{Cluster: cluster, View: w.view, Exists: func(live.User) bool { return true }}
@@ -124,7 +125,9 @@ func (w *world) request(objects []*unstructured.Unstructured) apply.Request {
 }
 
 func (w *world) plan(texts ...string) (apply.Plan, error) {
-	return w.Plan(w.Context(), w.request(w.objects(texts)))
+	req := w.request(w.objects(texts))
+	req.Leads = false // nobody runs it
+	return w.Plan(w.Context(), req)
 }
 
 // apply plans and runs, and remembers what the engine would.

@@ -45,7 +45,7 @@ func (p *planning) ask(ctx context.Context, c Change) (Change, error) {
 	if known && taken(p.req.Unit, r, p.claimed[c.Key.ObjMetadata], p.Exists) {
 		return c, fmt.Errorf("%s is managed by %s %s now: remove it from one of the two sources", c.Key, r.Owner.Kind, r.Owner)
 	}
-	if !known && p.says(c.desired, PolicyAnnotation, policyIfNotPresent) {
+	if !known && p.says(c.desired, kustomizev1.PolicyAnnotation, policyIfNotPresent) {
 		if _, err := p.get(ctx, c.Key); !apierrors.IsNotFound(err) {
 			c.Action, c.Reason = Skipped, p.excused(c.desired, true)
 			return c, refusedOrNil(c.Key, "look", err)
@@ -177,7 +177,7 @@ func (p *planning) explain(ctx context.Context, c Change, answer *unstructured.U
 	if !c.Writes() {
 		return c, nil
 	}
-	warn := p.req.ReportDrift || p.says(c.desired, DriftAnnotation, driftWarn) || p.says(answer, DriftAnnotation, driftWarn)
+	warn := p.req.ReportDrift || p.says(c.desired, kustomizev1.DriftAnnotation, kustomizev1.DriftWarn) || p.says(answer, kustomizev1.DriftAnnotation, kustomizev1.DriftWarn)
 	_, remembered := p.req.Written[c.Key]
 	forgotten := warn && known && !remembered
 	if c.Action == Configured && (c.drifted || forgotten || p.req.Explain) {

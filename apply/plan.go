@@ -57,6 +57,8 @@ type Change struct {
 	merges   bool                       // what kubectl added stays its own
 	drifted  bool                       // it was as we want it, and is not any more
 	uid      types.UID                  // of what has to go first, for Recreated
+	untried  bool                       // its write is its try (lead.go)
+	written  bool                       // it is written already
 }
 
 // Drifted tells whether the change puts back what somebody else did.

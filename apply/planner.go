@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -61,6 +62,9 @@ type Request struct {
 	ByContent bool
 	// Explain has the fields of every change told, not of drift only.
 	Explain bool
+	// Leads has the first object that is written go without a dry run (lead.go). It is
+	// for plans that are run.
+	Leads bool
 }
 
 // Plan finds out what has to be written. It asks the server only about objects
@@ -78,6 +82,7 @@ func (a *Applier) Plan(ctx context.Context, req Request) (Plan, error) {
 			return Plan{}, err
 		}
 		p.noteNew(plan.Stages[i])
+		p.writes = p.writes || slices.ContainsFunc(plan.Stages[i], Change.Writes)
 		p.deferUntried(p.stages[i+1:])
 	}
 	return plan, nil
@@ -94,6 +99,7 @@ type planning struct {
 	stages   [stages][]Change
 	manager  string // the field manager
 	steered  bool   // objects steer by annotations how they are applied
+	writes   bool   // a stage that is decided writes something
 }
 
 // Follow has the live view follow the kinds of a unit's inventory, for when
@@ -197,7 +203,7 @@ func (p *planning) wish(desired *unstructured.Unstructured) Change {
 	}
 	return Change{
 		Key: key, desired: desired, hash: drift.Content(desired).With(ignored),
-		merges: p.says(desired, PolicyAnnotation, policyMerge),
+		merges: p.says(desired, kustomizev1.PolicyAnnotation, policyMerge),
 	}
 }
 
@@ -241,11 +247,12 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 		}
 	}
 	vouched := p.vouch(ctx, stage, open)
+	lead := p.chooseLead(ctx, stage, open, vouched)
 	errs := make([]error, len(stage))
 	group := errgroup.Group{}
 	group.SetLimit(parallel)
 	for _, i := range open {
-		if vouched[i] {
+		if vouched[i] || i == lead {
 			continue
 		}
 		group.Go(func() error {
@@ -254,6 +261,9 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 		})
 	}
 	_ = group.Wait() // the errors are in errs
+	if lead >= 0 && slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		_, errs[lead] = p.ask(ctx, stage[lead]) // all that is wrong is told at once
+	}
 	return joined(errs)
 }
 

@@ -10,21 +10,12 @@ import (
 	"github.com/plumb-gitops/plumb/live"
 )
 
-// Annotations, which may be labels too, with which an object steers how it is
-// applied. Values are read without regard to case.
-const (
-	// PolicyAnnotation is Override (the default), Merge, IfNotPresent or Ignore.
-	PolicyAnnotation = "kustomize.toolkit.fluxcd.io/ssa"
-	// DriftAnnotation is warn for an object whose drift is only reported.
-	DriftAnnotation = "plumb-gitops.github.io/drift"
-)
-
-// Values of those annotations.
+// Values of the annotations, which may be labels too, with which an object steers how
+// it is applied. They are read without regard to case.
 const (
 	policyMerge        = "Merge"        // what others added stays, kubectl included
 	policyIfNotPresent = "IfNotPresent" // create it, and leave it alone as long as it exists
 	policyIgnore       = "Ignore"       // don't apply it
-	driftWarn          = "warn"
 )
 
 // says tells whether a label or an annotation of that name has the value.
@@ -48,10 +39,10 @@ func excused(obj *unstructured.Unstructured, exists bool) string {
 	switch {
 	case says(obj, kustomizev1.ReconcileAnnotation, kustomizev1.DisabledValue):
 		return kustomizev1.ReconcileAnnotation + " is disabled"
-	case says(obj, PolicyAnnotation, policyIgnore):
-		return PolicyAnnotation + " is " + policyIgnore
-	case exists && says(obj, PolicyAnnotation, policyIfNotPresent):
-		return "it exists and " + PolicyAnnotation + " is " + policyIfNotPresent
+	case says(obj, kustomizev1.PolicyAnnotation, policyIgnore):
+		return kustomizev1.PolicyAnnotation + " is " + policyIgnore
+	case exists && says(obj, kustomizev1.PolicyAnnotation, policyIfNotPresent):
+		return "it exists and " + kustomizev1.PolicyAnnotation + " is " + policyIfNotPresent
 	default:
 		return ""
 	}

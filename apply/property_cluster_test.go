@@ -232,7 +232,7 @@ func alone(wanted, was *unstructured.Unstructured) bool {
 		return true
 	case was == nil:
 		return false
-	case wanted.GetAnnotations()[apply.PolicyAnnotation] != "":
+	case wanted.GetAnnotations()[kustomizev1.PolicyAnnotation] != "":
 		return says(wanted, "ssa=IfNotPresent")
 	default:
 		return marked(was) && (says(was, "ssa=Ignore") || says(was, "ssa=IfNotPresent"))
@@ -243,7 +243,7 @@ func alone(wanted, was *unstructured.Unstructured) bool {
 // when the source says nothing of it.
 func marked(obj *unstructured.Unstructured) bool {
 	return slices.ContainsFunc(obj.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
-		return e.Manager != kustomizev1.FieldManager && strings.Contains(e.FieldsV1.GetRawString(), "f:"+apply.PolicyAnnotation)
+		return e.Manager != kustomizev1.FieldManager && strings.Contains(e.FieldsV1.GetRawString(), "f:"+kustomizev1.PolicyAnnotation)
 	})
 }
 

@@ -23,9 +23,27 @@ func (a *Applier) get(ctx context.Context, key kube.Key) (*unstructured.Unstruct
 	return retry.Do(ctx, func() (*unstructured.Unstructured, error) { return a.Cluster.Get(ctx, key) })
 }
 
+// sendOnce applies an object and does not try again.
+func (p *planning) sendOnce(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	request, err := p.request(obj, intent{write: true})
+	if err != nil {
+		return nil, err
+	}
+	return request(ctx)
+}
+
 // send applies an object, or tries to, and returns it as the server has it, or
 // would have it. An apply that is made twice is an apply that is made once.
 func (p *planning) send(ctx context.Context, obj *unstructured.Unstructured, how intent) (*unstructured.Unstructured, error) {
+	request, err := p.request(obj, how)
+	if err != nil {
+		return nil, err
+	}
+	return retry.Do(ctx, func() (*unstructured.Unstructured, error) { return request(ctx) })
+}
+
+// request prepares the apply of an object.
+func (p *planning) request(obj *unstructured.Unstructured, how intent) (func(context.Context) (*unstructured.Unstructured, error), error) {
 	resource, err := p.Cluster.Resource(obj.GroupVersionKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
@@ -40,7 +58,7 @@ func (p *planning) send(ctx context.Context, obj *unstructured.Unstructured, how
 	if !how.write {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
-	return retry.Do(ctx, func() (*unstructured.Unstructured, error) {
+	return func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, options)
-	})
+	}, nil
 }

@@ -41,6 +41,7 @@ func (n *NotYet) Error() string {
 // the same plan anew after a crash does the rest.
 func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, error) {
 	p := a.planning(req)
+	p.writes = true // what is tried on the way is tried in full
 	result := Result{Written: map[kube.Key]Written{}}
 	for i, stage := range plan.Stages {
 		if later := plan.Stages[i:]; i > 0 {
@@ -49,6 +50,9 @@ func (a *Applier) Run(ctx context.Context, req Request, plan Plan) (Result, erro
 			}
 		}
 		if err := p.catchUp(ctx, stage); err != nil {
+			return result, err
+		}
+		if err := p.goAhead(ctx, stage); err != nil {
 			return result, err
 		}
 		written, err := p.write(ctx, stage)
@@ -130,7 +134,7 @@ func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Writ
 	group := errgroup.Group{}
 	group.SetLimit(parallel)
 	for i := range stage {
-		if !stage[i].Writes() {
+		if !stage[i].Writes() || stage[i].written {
 			owned[i] = stage[i].owned // and not what is there now: somebody may have changed it since
 			continue
 		}

@@ -44,6 +44,7 @@ type pass struct {
 	wish       apply.Request
 	plan       apply.Plan
 	inventory  []kube.Key
+	before     []kube.Key // the inventory before it grew
 	actions    []Action
 	begun      time.Time
 	built      bool // it came as far as building

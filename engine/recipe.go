@@ -225,6 +225,7 @@ func (e *Engine) request(p *pass) apply.Request {
 		Ignore:      p.recipe.ignore,
 		Rules:       e.DriftRules,
 		Explain:     e.DryRun,
+		Leads:       !e.DryRun,
 		ReportDrift: p.object.Annotations[kustomizev1.DriftAnnotation] == kustomizev1.DriftWarn,
 	}
 }

@@ -170,6 +170,7 @@ func (e *Engine) refusal(err error) error {
 func (e *Engine) grow(ctx context.Context, p *pass) error {
 	wanted := claims(p.plan, p.inventory)
 	missing := prune.Minus(wanted, p.inventory)
+	p.before = p.inventory
 	p.inventory = prune.Union(p.inventory, wanted)
 	if len(missing) == 0 {
 		return nil
@@ -197,6 +198,10 @@ func claims(plan apply.Plan, inventory []kube.Key) []kube.Key {
 func (e *Engine) applied(ctx context.Context, p *pass) error {
 	begun := e.now()
 	result, err := p.target.applier.Run(ctx, p.wish, p.plan)
+	if untaken := new(apply.Untaken); errors.As(err, &untaken) {
+		p.inventory = p.before
+		return e.refusal(err)
+	}
 	for _, c := range result.Changes {
 		news := c.Action != apply.Unchanged
 		if c.Drifted() || c.Action == apply.Drifted {

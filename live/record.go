@@ -30,6 +30,7 @@ type Record struct {
 	Deleting        bool // marked for deletion, kept by a finalizer or a grace period
 	Keep            bool // its own annotations or labels forbid to prune it
 	Frozen          bool // its own annotations or labels forbid to reconcile it
+	Alone           bool // nobody but the unit's field manager holds fields of it, status aside
 }
 
 // Reduce makes the record of obj as a kind of unit sees it: by the labels and the
@@ -48,6 +49,7 @@ func Reduce(kind string, obj *unstructured.Unstructured) Record {
 		Deleting:        obj.GetDeletionTimestamp() != nil,
 		Keep:            frozen || o.keep != "" && says(obj, o.keep, o.keepValue),
 		Frozen:          frozen,
+		Alone:           o.alone(obj),
 	}
 }
 

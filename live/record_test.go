@@ -103,12 +103,36 @@ func TestReduce(t *testing.T) {
 		Content:         drift.Content(obj),
 		Owned:           drift.Owned(obj, "kustomize-controller"),
 		Health:          health.Of(obj),
+		Alone:           true,
 	}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got.Health.Status != health.Current || got.Owned == (drift.Hash{}) {
 		t.Errorf("the sample is not what it should be: %+v", got)
+	}
+}
+
+func TestReduceTellsWhoElseHoldsFields(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		managers string
+		want     bool
+	}{
+		"nobody":                         {want: true},
+		"we":                             {managers: `{manager: kustomize-controller, operation: Apply}`, want: true},
+		"a controller, its status":       {managers: `{manager: kustomize-controller, operation: Apply}, {manager: c, operation: Update, subresource: status}`, want: true},
+		"somebody":                       {managers: `{manager: kustomize-controller, operation: Apply}, {manager: kubectl-edit, operation: Update}`},
+		"an autoscaler":                  {managers: `{manager: c, operation: Update, subresource: scale}`},
+		"somebody who takes our name on": {managers: `{manager: kustomize-controller, operation: Update}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			obj := parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {managedFields: [`+c.managers+`]}}`)
+			if got := Reduce(units, obj).Alone; got != c.want {
+				t.Errorf("alone is %v, want %v", got, c.want)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,6 +75,15 @@ func (o ownership) owned(obj *unstructured.Unstructured) drift.Hash {
 		return drift.OwnedBy(obj, func(e metav1.ManagedFieldsEntry) bool { return e.Manager == o.manager && e.Subresource == "" })
 	}
 	return drift.Owned(obj, o.manager)
+}
+
+// alone tells whether the field manager of the kind holds all fields that anybody holds,
+// those of the status aside.
+func (o ownership) alone(obj *unstructured.Unstructured) bool {
+	return !slices.ContainsFunc(obj.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
+		ours := e.Manager == o.manager && (o.updates || e.Operation == metav1.ManagedFieldsOperationApply)
+		return !ours && e.Subresource != "status"
+	})
 }
 
 // says tells whether a label or an annotation of that name has the value.

@@ -18,6 +18,9 @@ var requestKinds = []struct {
 	about func(w *scenario.World) kube.Key
 	match func(r *http.Request, object string) bool
 }{
+	{"lead", configMapNamed("0-lead"), func(r *http.Request, object string) bool { // it is written without a dry run
+		return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, object)
+	}},
 	{"dry run", configMapNamed("a"), func(r *http.Request, object string) bool {
 		return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, object) && r.URL.Query().Has("dryRun")
 	}},
@@ -44,8 +47,8 @@ var pathOf = map[string]string{"ConfigMap": "/configmaps/", "Secret": "/secrets/
 const varsSecret = "{apiVersion: v1, kind: Secret, metadata: {name: vars, namespace: %s}, stringData: {who: everybody}}"
 
 // TestFaults: whatever happens to whichever request of a pass, the next ones put
-// it right. In each run the unit goes from one revision to the next: one object
-// changes, one comes, one goes.
+// it right. In each run the unit goes from one revision to the next: two objects
+// change, one comes, one goes.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, kind := range requestKinds {
@@ -54,7 +57,7 @@ func TestFaults(t *testing.T) {
 				t.Parallel()
 				w := scenario.New(t)
 				repo := w.Git.Repo(t, "repo", map[string]string{
-					"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "${who}"),
+					"app/0.yaml": configMap(w.NS, "0-lead", "1"), "app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "${who}"),
 				})
 				w.Apply(fmt.Sprintf(varsSecret, w.NS))
 				w.Source("repo", repo, "interval: 1s")
@@ -62,7 +65,7 @@ func TestFaults(t *testing.T) {
 				w.Start()
 				w.Ready(w.Unit("app"))
 				w.Stop()
-				revision := repo.Commit(map[string]string{"app/a.yaml": configMap(w.NS, "a", "2"), "app/b.yaml": "", "app/d.yaml": configMap(w.NS, "d", "1")})
+				revision := repo.Commit(map[string]string{"app/0.yaml": configMap(w.NS, "0-lead", "2"), "app/a.yaml": configMap(w.NS, "a", "2"), "app/b.yaml": "", "app/d.yaml": configMap(w.NS, "d", "1")})
 
 				about := kind.about(w)
 				object := pathOf[about.GroupKind.Kind] + about.Name
@@ -98,10 +101,11 @@ func converged(t *testing.T, w *scenario.World, kind string, fault testproxy.Fau
 		}
 	}
 	app := w.Ready(w.Unit("app"), revision)
+	w.Has(scenario.Key("ConfigMap", w.NS, "0-lead"), "2", "data", "value")
 	w.Has(scenario.Key("ConfigMap", w.NS, "a"), "2", "data", "value")
 	w.Has(scenario.Key("ConfigMap", w.NS, "c"), "everybody", "data", "value")
 	w.Gone(scenario.Key("ConfigMap", w.NS, "b"))
-	want := []string{w.NS + "_a__ConfigMap", w.NS + "_c__ConfigMap", w.NS + "_d__ConfigMap"}
+	want := []string{w.NS + "_0-lead__ConfigMap", w.NS + "_a__ConfigMap", w.NS + "_c__ConfigMap", w.NS + "_d__ConfigMap"}
 	if got := scenario.Inventory(app); !slices.Equal(got, want) {
 		t.Errorf("inventory %v, want %v", got, want)
 	}

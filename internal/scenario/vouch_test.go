@@ -40,7 +40,7 @@ func TestVouching(t *testing.T) {
 		mark := w.Mark(t)
 		w.Start()
 		w.Ready(w.Unit("app"))
-		w.EventWith(w.Unit("app"), "Progressing", "cm-07 configured: takes over data.value from test")
+		w.EventWith(w.Unit("app"), "ReconciliationSucceeded", "cm-07 configured: takes over data.value from test")
 		w.Settle()
 		if tried, written := applies(w, mark); tried > 5 || written != n {
 			t.Errorf("%d dry runs and %d writes of %d objects", tried, written, n)

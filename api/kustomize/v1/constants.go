@@ -26,6 +26,10 @@ const (
 	EnabledValue  = "enabled"
 )
 
+// PolicyAnnotation on an object, or a label of that name, says how it is applied:
+// Override (the default), Merge, IfNotPresent or Ignore.
+const PolicyAnnotation = "kustomize.toolkit.fluxcd.io/ssa"
+
 // DriftAnnotation on a Kustomization says what to do about what others change:
 // with the value warn it is only reported.
 const (

@@ -1,0 +1,117 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	"github.com/plumb-gitops/plumb/internal/failpoint"
+)
+
+// The first object that a plan writes, its lead, needs no dry run: its write is its
+// try. All others are known to be valid by then and none of them is written before, so
+// when the server refuses the lead nothing of the set was written, as after a refused
+// dry run. That is one request less for each set, which counts where sets are small.
+
+// Untaken says that the server refused the lead of a plan: nothing at all was written,
+// and so nothing has to be remembered as written.
+type Untaken struct{ Err error }
+
+// Error implements error.
+func (u *Untaken) Error() string { return u.Err.Error() }
+
+// Unwrap gives the refusal.
+func (u *Untaken) Unwrap() error { return u.Err }
+
+// chooseLead picks the lead among the changes of a stage that are still to be decided,
+// and decides it; -1 for none. There is none behind a stage that writes.
+func (p *planning) chooseLead(ctx context.Context, stage []Change, open []int, vouched map[int]bool) int {
+	if !p.req.Leads || p.writes {
+		return -1
+	}
+	for _, i := range open {
+		if vouched[i] {
+			return -1 // what is vouched for is written beside it
+		}
+	}
+	for _, i := range open {
+		if action := p.foreseen(ctx, stage[i]); action != "" {
+			stage[i].Action, stage[i].untried = action, true
+			return i
+		}
+	}
+	return -1
+}
+
+// foreseen is what the write of an object will do, where nothing but the server's
+// refusal can change that; "" where more has to be looked at.
+func (p *planning) foreseen(ctx context.Context, c Change) Action {
+	if c.drifted || c.merges || p.steers(c) || p.scaling.targets(c.Key) || len(p.req.Ignore.Paths(c.desired)) > 0 {
+		return ""
+	}
+	if r, known := p.View.Get(p.req.Unit.Kind, c.Key); known {
+		w := p.req.Written[c.Key]
+		if r.Owner == p.req.Unit && r.Alone && untouched(w.Desired, w, r, known) {
+			return Configured
+		}
+		return ""
+	}
+	if _, err := p.get(ctx, c.Key); apierrors.IsNotFound(err) {
+		return Created
+	}
+	return ""
+}
+
+// steers tells whether an object, or the unit, says how it is applied.
+func (p *planning) steers(c Change) bool {
+	return p.req.ReportDrift || p.says(c.desired, kustomizev1.DriftAnnotation, kustomizev1.DriftWarn) ||
+		p.says(c.desired, kustomizev1.PolicyAnnotation, policyIfNotPresent)
+}
+
+// goAhead writes the lead of a stage, if it has one. Where the server has something
+// against it, a dry run says what, and what else can be done; that may be a change like any other.
+func (p *planning) goAhead(ctx context.Context, stage []Change) error {
+	i := slices.IndexFunc(stage, func(c Change) bool { return c.untried })
+	if i < 0 {
+		return nil
+	}
+	c := stage[i]
+	c.untried = false
+	before, known := p.View.Get(p.req.Unit.Kind, c.Key) // and not after the write, which the view sees as well
+	failpoint.Hit("apply.object")
+	answer, refusal := p.sendOnce(ctx, c.desired)
+	if refusal == nil {
+		record := p.View.Observe(p.req.Unit.Kind, answer)
+		if known && before.ResourceVersion == record.ResourceVersion {
+			c.Action = Unchanged
+		}
+		c.owned, c.written = record.Owned, true
+		stage[i] = c
+		return nil
+	}
+	c.Action = ""
+	c, err := p.ask(ctx, c)
+	if err == nil {
+		stage[i] = c
+		return nil
+	}
+	if definite(refusal) {
+		return &Untaken{Err: err}
+	}
+	return err
+}
+
+// definite tells whether the server has not done what it was asked for: it said so,
+// and did not just fail to answer.
+func definite(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code >= http.StatusBadRequest && code < http.StatusInternalServerError && code != http.StatusRequestTimeout
+}
