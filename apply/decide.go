@@ -109,6 +109,9 @@ func (p *planning) dryRun(ctx context.Context, c Change, exists bool) (Change, *
 			return c, nil, err
 		}
 	}
+	if c.drifted && exists && !ignores {
+		return p.putBack(ctx, c)
+	}
 	answer, err := p.send(ctx, c.desired, intent{})
 	switch {
 	case ignores && !exists && (err != nil || answer.GetResourceVersion() != ""):
@@ -116,6 +119,24 @@ func (p *planning) dryRun(ctx context.Context, c Change, exists bool) (Change, *
 	case contested(err):
 		return p.contest(ctx, c, err)
 	}
+	return c, answer, err
+}
+
+// putBack tries an object that somebody has changed. He holds what he changed, so a try
+// without force would only be answered with a conflict.
+func (p *planning) putBack(ctx context.Context, c Change) (Change, *unstructured.Unstructured, error) {
+	current, err := p.get(ctx, c.Key)
+	switch {
+	case err == nil:
+		c.current, c.force = current, true
+		c, err = p.hold(ctx, c, current)
+	case apierrors.IsNotFound(err):
+		err = nil
+	}
+	if err != nil {
+		return c, nil, err
+	}
+	answer, err := p.send(ctx, c.desired, intent{force: c.force})
 	return c, answer, err
 }
 
@@ -182,10 +203,11 @@ func (p *planning) explain(ctx context.Context, c Change, answer *unstructured.U
 	forgotten := warn && known && !remembered
 	if c.Action == Configured && (c.drifted || forgotten || p.req.Explain) {
 		var err error
-		if c.Fields, err = p.differences(ctx, c.Key, answer); err != nil {
+		if c.Fields, err = p.differences(ctx, c, answer); err != nil {
 			return c, err
 		}
 	}
+	c.current = nil
 	if forgotten {
 		c.drifted = allHeld(c.Fields)
 	}
@@ -214,13 +236,16 @@ func allHeld(fields []drift.Difference) bool {
 }
 
 // differences looks at a drifted object to tell what was changed, and by whom.
-func (p *planning) differences(ctx context.Context, key kube.Key, answer *unstructured.Unstructured) ([]drift.Difference, error) {
-	current, err := p.get(ctx, key)
+func (p *planning) differences(ctx context.Context, c Change, answer *unstructured.Unstructured) ([]drift.Difference, error) {
+	if c.current != nil {
+		return drift.Differences(c.current, answer, p.manager), nil
+	}
+	current, err := p.get(ctx, c.Key)
 	if apierrors.IsNotFound(err) {
 		return nil, nil // deleted since: the apply creates it
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: look at what drifted: %w", key, err)
+		return nil, fmt.Errorf("%s: look at what drifted: %w", c.Key, err)
 	}
 	return drift.Differences(current, answer, p.manager), nil
 }

@@ -56,6 +56,8 @@ type Change struct {
 	migrate  bool                       // kubectl holds fields of it
 	merges   bool                       // what kubectl added stays its own
 	drifted  bool                       // it was as we want it, and is not any more
+	current  *unstructured.Unstructured // what drifted, while that is planned
+	force    bool                       // fields are taken from whoever holds them
 	uid      types.UID                  // of what has to go first, for Recreated
 	untried  bool                       // its write is its try (lead.go)
 	written  bool                       // it is written already

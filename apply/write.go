@@ -172,7 +172,7 @@ func (p *planning) one(ctx context.Context, c Change) (live.Record, error) {
 			return live.Record{}, refused(c.Key, "take over from kubectl", err)
 		}
 	}
-	answer, err := p.send(ctx, c.desired, intent{write: true, force: c.migrate || len(c.Taken) > 0})
+	answer, err := p.send(ctx, c.desired, intent{write: true, force: c.migrate || c.force || len(c.Taken) > 0})
 	if contested(err) {
 		answer, err = p.overtaken(ctx, c)
 	}
