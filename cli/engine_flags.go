@@ -56,7 +56,7 @@ func (f *engineFlags) add(cmd *cobra.Command, defaults settings.Values) {
 }
 
 // mostInStatus is how much of an inventory is kept in a status by default.
-const mostInStatus = "48Ki"
+const mostInStatus = "96Ki"
 
 // driftBytes is how much of what others changed is kept in memory.
 const driftBytes = 1 << 20

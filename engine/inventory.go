@@ -39,7 +39,7 @@ const chunksAtOnce = 8
 // InventoryBytes is how much of an inventory is kept in a status, if nothing else is
 // said (docs/decisions/0012-inventories.md): the server reads, checks and sends out all
 // of a status whenever something in it changes.
-const InventoryBytes = 48 << 10
+const InventoryBytes = 96 << 10
 
 // inventories are those that are in chunks, as far as they were read: a pass that
 // finds the same chunks named has nothing to read.
