@@ -5,8 +5,9 @@ version := $(shell git describe --tags --dirty 2>/dev/null || echo v0.0.0-dev)
 commit := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 package := github.com/plumb-gitops/plumb/cli
 ldflags := -s -w -X $(package).version=$(version) -X $(package).commit=$(commit)
-# disable_grpc_modules: without the service mesh client of Google's storage library, 12 MB that nothing here calls.
-tags := disable_grpc_modules
+# disable_grpc_modules: without the service mesh client of Google's storage library, 12 MB that nothing here calls;
+# grpcnotrace: without the pages of golang.org/x/net/trace, which nothing here serves.
+tags := disable_grpc_modules,grpcnotrace
 build := CGO_ENABLED=0 go build -trimpath -tags $(tags) -ldflags "$(ldflags)"
 
 .PHONY: help build image devcluster demo demo-down test fuzz race bench lint generate generate-api generate-check presubmit release clean
