@@ -7,7 +7,7 @@ ARG TARGETOS
 ARG TARGETARCH
 WORKDIR /src
 COPY . .
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -tags disable_grpc_modules,grpcnotrace \
     -ldflags "-s -w -X github.com/plumb-gitops/plumb/cli.version=$VERSION -X github.com/plumb-gitops/plumb/cli.commit=$COMMIT" \
     -o /plumb .
 

@@ -66,9 +66,13 @@ func TestDeployByKustomize(t *testing.T) {
 // TestDockerfile holds the image to what the Deployment expects of it.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
-	_, final, ok := strings.Cut(read(t, "../Dockerfile"), "\nFROM scratch\n")
+	build, final, ok := strings.Cut(read(t, "../Dockerfile"), "\nFROM scratch\n")
 	if !ok {
 		t.Fatal("the image is not made from scratch")
+	}
+	_, tags, _ := strings.Cut(read(t, "../Makefile"), "\ntags := ")
+	if tags, _, _ = strings.Cut(tags, "\n"); tags == "" || !strings.Contains(build, " -tags "+tags+" ") {
+		t.Errorf("the image is built without the tags of the Makefile: %q", tags)
 	}
 	for _, line := range []string{`ENTRYPOINT ["/plumb"]`, "USER 65532:65532", "COPY --from=build /plumb /plumb"} {
 		if !strings.Contains(final, "\n"+line+"\n") {
