@@ -37,7 +37,7 @@ func (e helmReleases) Reconcile(ctx context.Context, r reconcile.Request) (recon
 	}
 	defer done()
 	u := e.releases.getOrAdd(r.NamespacedName)
-	p := &releasePass{unit: u, object: u.latest(cached).DeepCopy(), begun: e.now()}
+	p := newReleasePass(u, u.latest(cached).DeepCopy(), e.now())
 	if u.busy(p.object) {
 		return reconcile.Result{}, nil // its end wakes us
 	}
@@ -92,66 +92,6 @@ func releaseInputs(name types.NamespacedName) live.User {
 }
 
 const releaseInputsUser = helmv2.HelmReleaseKind + " inputs"
-
-// saveReleaseFinalizers writes the finalizers, see savedFinalizers.
-func (e *Engine) saveReleaseFinalizers(ctx context.Context, p *releasePass) error {
-	object, err := savedFinalizers(ctx, e.client, p.object)
-	if err != nil {
-		return err
-	}
-	p.object = object
-	p.unit.wrote(object)
-	return nil
-}
-
-// saveRelease writes what differs of a status, see saveStatus.
-func (e *Engine) saveRelease(ctx context.Context, p *releasePass, next helmv2.HelmReleaseStatus) error {
-	patch, err := statusPatch(p.object, p.object.Status, next)
-	if err != nil || patch == nil {
-		return err
-	}
-	object, err := savedStatus(ctx, e.client, p.object, patch)
-	if err != nil {
-		return err
-	}
-	p.object = object
-	p.unit.wrote(object)
-	return nil
-}
-
-// reportRelease writes the status at the end of a pass and tells who waits.
-func (e *Engine) reportRelease(ctx context.Context, p *releasePass, out Outcome) (reconcile.Result, error) {
-	was := p.object.Status
-	next := releaseStatus(p, out)
-	if err := e.saveRelease(ctx, p, next); err != nil {
-		return reconcile.Result{}, ignoreGone(err)
-	}
-	if newDrift(was, p) {
-		e.announceRelease(p, true, helmv2.DriftDetectedReason, clip(p.drift))
-	}
-	wait := p.unit.ended(p, out, e.now(), e.verifyAt())
-	if ready := readyOf(was.Conditions); !out.Ready() && (ready == nil || ready.Reason != out.Reason || ready.Message != clip(out.Message)) && len(p.told) == 0 {
-		e.announceRelease(p, out.Next != Wait, out.Reason, out.Message)
-	}
-	e.observe(Progress{Kind: helmv2.HelmReleaseKind, Name: p.unit.name, Outcome: out, Attempts: p.unit.attempts(), Objects: p.objects(), Source: p.source.String(), SourceRevision: p.snapshot.Revision})
-	e.releases.alarm.wake(e.releases.graph.Dependants(p.unit.name)...)
-	return reconcile.Result{RequeueAfter: wait}, nil
-}
-
-// announceRelease sends an event, with what the release is made of.
-func (e *Engine) announceRelease(p *releasePass, warning bool, reason, message string) {
-	annotations := map[string]string{}
-	if p.wish.Chart.Version != "" {
-		annotations[helmv2.RevisionEventKey] = p.wish.Chart.Version
-		annotations[helmv2.TokenEventKey] = p.wish.ConfigDigest
-		annotations[helmv2.AppVersionEventKey] = p.wish.Chart.AppVersion
-	}
-	if p.wish.Chart.Digest != "" {
-		annotations[helmv2.OCIDigestEventKey] = p.wish.Chart.Digest
-	}
-	e.events.event(p.object, helmv2.GroupVersion.String(), helmv2.HelmReleaseKind, warning, reason, message, annotations, e.now())
-	e.log.Info(message, "kind", helmv2.HelmReleaseKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name, "reason", reason)
-}
 
 // releaseTimeout bounds what is done between the actions of a pass.
 const releaseTimeout = time.Minute

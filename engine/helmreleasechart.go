@@ -24,23 +24,17 @@ import (
 // generation of it on the chart is what is asked for.
 func (e *Engine) ensureChart(ctx context.Context, p *releasePass) error {
 	want := chartFor(p.object)
-	before := p.object.Status.HelmChart
 	if want == nil {
-		return e.dropChart(ctx, p, before)
+		return e.dropCharts(ctx, p, "")
 	}
 	name := want.Namespace + "/" + want.Name
-	if before != "" && before != name {
-		if err := e.dropChart(ctx, p, before); err != nil {
+	if p.status.HelmChart != name {
+		if err := e.dropCharts(ctx, p, name); err != nil {
 			return err
 		}
 	}
-	if p.object.Status.HelmChart != name { // before it is made: a crash behind this line leaves a name of nothing
-		next := *p.object.Status.DeepCopy()
-		next.HelmChart = name
-		if err := e.saveRelease(ctx, p, next); err != nil {
-			return err
-		}
-	}
+	p.status.HelmChart = name
+	p.unit.madeChart(name)
 	have := &sourcev1.HelmChart{}
 	err := e.client.Get(ctx, client.ObjectKeyFromObject(want), have)
 	switch {
@@ -103,8 +97,31 @@ func chartFor(hr *helmv2.HelmRelease) *sourcev1.HelmChart {
 	return hc
 }
 
-// dropChart removes the HelmChart of that namespace and name, if it is this
-// release's.
+// dropCharts removes the HelmCharts of a release, but for one: the one that the status
+// names, and what a process made that ended before the status named it.
+func (e *Engine) dropCharts(ctx context.Context, p *releasePass, but string) error {
+	names := []string{p.status.HelmChart}
+	made := &sourcev1.HelmChartList{}
+	if err := e.client.List(ctx, made, client.MatchingFields{chartOwner: p.unit.name.String()}, client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	for i := range made.Items {
+		names = append(names, made.Items[i].Namespace+"/"+made.Items[i].Name)
+	}
+	for _, name := range names {
+		if name == but {
+			continue
+		}
+		if err := e.dropChart(ctx, p, name); err != nil {
+			return err
+		}
+	}
+	p.status.HelmChart = but
+	p.unit.madeChart(but)
+	return nil
+}
+
+// dropChart removes the HelmChart of that namespace and name, if it is this release's.
 func (e *Engine) dropChart(ctx context.Context, p *releasePass, name string) error {
 	namespace, short, ok := strings.Cut(name, "/")
 	if !ok {
@@ -112,15 +129,33 @@ func (e *Engine) dropChart(ctx context.Context, p *releasePass, name string) err
 	}
 	hc := &sourcev1.HelmChart{}
 	err := e.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: short}, hc)
-	if err == nil && hc.Labels[helmv2.NameLabel] == p.object.Name && hc.Labels[helmv2.NamespaceLabel] == p.object.Namespace {
+	if err == nil && ownerOfChart(hc) == p.unit.name.String() {
 		err = e.client.Delete(ctx, hc)
 	}
-	if client.IgnoreNotFound(err) != nil {
-		return err
+	return client.IgnoreNotFound(err)
+}
+
+// chartOwner is the field by which the cache finds the HelmCharts of a release.
+const chartOwner = "owner"
+
+// ownerOfChart is the release that a HelmChart was made for, as namespace/name, "" for
+// any other. Those that a release has among its objects have its labels, too.
+func ownerOfChart(hc client.Object) string {
+	namespace, name := hc.GetLabels()[helmv2.NamespaceLabel], hc.GetLabels()[helmv2.NameLabel]
+	if hc.GetName() != namespace+"-"+name {
+		return ""
 	}
-	next := *p.object.Status.DeepCopy()
-	next.HelmChart = ""
-	return ignoreGone(e.saveRelease(ctx, p, next))
+	return namespace + "/" + name
+}
+
+// indexCharts has the cache find them so.
+func indexCharts(ctx context.Context, cache client.FieldIndexer) error {
+	return cache.IndexField(ctx, &sourcev1.HelmChart{}, chartOwner, func(obj client.Object) []string {
+		if owner := ownerOfChart(obj); owner != "" {
+			return []string{owner}
+		}
+		return nil
+	})
 }
 
 // fieldsOf is an object in the form of its JSON, for expressions.

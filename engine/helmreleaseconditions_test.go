@@ -19,7 +19,8 @@ func TestConditionsOfARelease(t *testing.T) {
 	hr.Generation, hr.Annotations = 3, map[string]string{meta.ReconcileRequestAnnotation: "now"}
 	since := metav1.NewTime(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	hr.Status.Conditions = []metav1.Condition{{Type: meta.ReadyCondition, Status: metav1.ConditionTrue, Reason: "Old", Message: "old", LastTransitionTime: since}}
-	p := &releasePass{unit: &releaseUnit{}, object: hr, inventory: []kube.Key{configMap("a")}}
+	p := newReleasePass(&releaseUnit{}, hr, since.Time)
+	p.inventory = []kube.Key{configMap("a")}
 	next := releaseStatus(p, Outcome{Reason: helmv2.UpgradeSucceededReason, Message: "it is done", Next: Done})
 	ready := apimeta.FindStatusCondition(next.Conditions, meta.ReadyCondition)
 	want := metav1.Condition{Type: meta.ReadyCondition, Status: metav1.ConditionTrue, Reason: helmv2.UpgradeSucceededReason, Message: "it is done",
@@ -30,7 +31,9 @@ func TestConditionsOfARelease(t *testing.T) {
 	if next.ObservedGeneration != 3 || next.LastHandledReconcileAt != "now" || len(next.Inventory.Entries) != 1 || next.Inventory.Entries[0].Version != "v1" {
 		t.Errorf("got %+v", next)
 	}
-	failed := releaseStatus(&releasePass{unit: &releaseUnit{}, object: hr, stalled: "Failed to upgrade after 1 attempt(s)"}, Outcome{Reason: helmv2.UpgradeFailedReason, Message: "no", Next: Stall})
+	p = newReleasePass(&releaseUnit{}, hr, since.Time)
+	p.stalled = "Failed to upgrade after 1 attempt(s)"
+	failed := releaseStatus(p, Outcome{Reason: helmv2.UpgradeFailedReason, Message: "no", Next: Stall})
 	ready, stalled := apimeta.FindStatusCondition(failed.Conditions, meta.ReadyCondition), apimeta.FindStatusCondition(failed.Conditions, meta.StalledCondition)
 	if ready.Status != metav1.ConditionFalse || ready.LastTransitionTime == since || stalled == nil || stalled.Reason != helmv2.RetriesExceededReason {
 		t.Errorf("Ready %+v, Stalled %+v", ready, stalled)

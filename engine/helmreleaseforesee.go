@@ -104,7 +104,7 @@ func (e *Engine) inventoryIn(p *releasePass, f *found) (keys []kube.Key, err err
 
 // lastRelease is the action that made the newest release.
 func lastRelease(p *releasePass) helmrel.Action {
-	if p.object.Status.LastAttemptedReleaseAction == helmv2.ActionUpgrade {
+	if p.status.LastAttemptedReleaseAction == helmv2.ActionUpgrade {
 		return helmrel.Upgrade
 	}
 	return helmrel.Install

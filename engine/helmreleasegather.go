@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/helmrel"
 	"github.com/plumb-gitops/plumb/helmrel/charts"
+	"github.com/plumb-gitops/plumb/helmrel/storage"
 	"github.com/plumb-gitops/plumb/helmrel/values"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/source"
@@ -33,7 +35,9 @@ const chartBytes = 32 << 20
 // releasePass is what one pass over a HelmRelease learns on its way.
 type releasePass struct {
 	unit       *releaseUnit
-	object     *helmv2.HelmRelease
+	object     *helmv2.HelmRelease      // as the API server has it
+	status     helmv2.HelmReleaseStatus // as it is to be, see saveRelease
+	owed       bool                     // actions came to something that only status says
 	begun      time.Time
 	source     sourceName
 	snapshot   source.Snapshot
@@ -46,13 +50,22 @@ type releasePass struct {
 	cluster    *kube.Cluster // under the account that the release acts as
 	account    string
 	actions    []Action
+	records    *storage.Driver // of the release at recordsOf, as they are now; nil before they are looked at
+	recordsOf  helmrel.Target
 	tried      *helmrel.Outcome // of the last step, nil before the first
-	told       []helmrel.Event
-	inventory  []kube.Key    // what the release has on the cluster, nil when that was not looked at
-	looked     bool          // for drift
-	drift      string        // what was found then, in words
-	stalled    string        // why only another input helps
-	after      time.Duration // how long to leave it alone, where a step says so
+	told       []helmrel.Event  // what came of the steps
+	heard      int              // so many of those are sent
+	inventory  []kube.Key       // what the release has on the cluster, nil when that was not looked at
+	looked     bool             // for drift
+	drift      string           // what was found then, in words
+	stalled    string           // why only another input helps
+	after      time.Duration    // how long to leave it alone, where a step says so
+}
+
+func newReleasePass(u *releaseUnit, hr *helmv2.HelmRelease, now time.Time) *releasePass {
+	p := &releasePass{unit: u, object: hr, status: *hr.Status.DeepCopy(), begun: now}
+	p.status.HelmChart = cmp.Or(p.status.HelmChart, u.chartMade())
+	return p
 }
 
 func (p *releasePass) objects() int {
@@ -171,7 +184,7 @@ func (e *Engine) releaseReady(name types.NamespacedName) bool {
 		return false
 	}
 	hr := u.state()
-	return hr != nil && hr.Status.ObservedGeneration == hr.Generation && apimeta.IsStatusConditionTrue(hr.Status.Conditions, meta.ReadyCondition)
+	return hr != nil && !u.acts() && hr.Status.ObservedGeneration == hr.Generation && apimeta.IsStatusConditionTrue(hr.Status.Conditions, meta.ReadyCondition)
 }
 
 func (e *Engine) releaseReadyBy(expression *health.Readiness, self *helmv2.HelmRelease, name types.NamespacedName) (bool, error) {

@@ -26,7 +26,7 @@ func lackedKind(s helmv2.HelmReleaseStatus) (schema.GroupVersionKind, bool) {
 
 // kindCame tells whether the cluster has it by now.
 func kindCame(p *releasePass) bool {
-	gvk, lacks := lackedKind(p.object.Status)
+	gvk, lacks := lackedKind(p.status)
 	if !lacks {
 		return false
 	}
@@ -36,7 +36,7 @@ func kindCame(p *releasePass) bool {
 
 // exhausted is how a pass ends whose retries are spent.
 func exhausted(p *releasePass) Next {
-	if _, lacks := lackedKind(p.object.Status); lacks {
+	if _, lacks := lackedKind(p.status); lacks {
 		return Retry
 	}
 	return Stall

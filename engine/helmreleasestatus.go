@@ -43,7 +43,7 @@ func progressing(s *helmv2.HelmReleaseStatus, p *releasePass, step helmrel.Step)
 // the release itself.
 func last(p *releasePass) metav1.Condition {
 	for _, kind := range []string{helmv2.RemediatedCondition, helmv2.TestSuccessCondition, helmv2.ReleasedCondition} {
-		if c := apimeta.FindStatusCondition(p.object.Status.Conditions, kind); c != nil {
+		if c := apimeta.FindStatusCondition(p.status.Conditions, kind); c != nil {
 			return *c
 		}
 	}
@@ -54,7 +54,7 @@ func last(p *releasePass) metav1.Condition {
 func (e *Engine) settledRelease(p *releasePass, f *found) Outcome {
 	c := last(p)
 	if c.Type == helmv2.TestSuccessCondition && c.Status == metav1.ConditionFalse { // that counts for nothing here
-		if released := apimeta.FindStatusCondition(p.object.Status.Conditions, helmv2.ReleasedCondition); released != nil {
+		if released := apimeta.FindStatusCondition(p.status.Conditions, helmv2.ReleasedCondition); released != nil {
 			c = *released
 		}
 	}
@@ -86,7 +86,7 @@ func unsettled(p *releasePass, step helmrel.Step, next Next) Outcome {
 // releaseStatus is the status at the end of a pass. It changes nothing that it was
 // given.
 func releaseStatus(p *releasePass, out Outcome) helmv2.HelmReleaseStatus {
-	s := *p.object.Status.DeepCopy()
+	s := *p.status.DeepCopy()
 	if requested := p.object.Annotations[meta.ReconcileRequestAnnotation]; requested != "" {
 		s.LastHandledReconcileAt = requested
 	}

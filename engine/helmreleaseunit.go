@@ -46,7 +46,11 @@ type releaseUnit struct {
 	retryAt  time.Time
 	verifyAt time.Time
 
-	working bool // an action is under way
+	parked time.Time // since when it waits; zero when it does not
+	chart  string    // the HelmChart that was made for it, which the status may not name yet
+
+	working bool // a pass is under way
+	acting  bool // and it came to an install or upgrade
 	// meanwhile is how the objects that changed during a pass are now, nil for those
 	// that are gone. Only its end can tell its own changes from those of others.
 	meanwhile map[kube.Key]*live.Record
@@ -132,7 +136,7 @@ func (s *releaseUnits) begin(p *releasePass, run func(context.Context), ended fu
 		defer stop()
 		run(ctx)
 		u.mu.Lock()
-		u.working = false
+		u.working, u.acting = false, false
 		again := u.overtaken() || u.again
 		u.mu.Unlock()
 		if again {
@@ -210,7 +214,12 @@ func (u *releaseUnit) unchanged(p *releasePass, now time.Time) (time.Duration, b
 func (u *releaseUnit) ended(p *releasePass, out Outcome, now, verifyAt time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.inputs, u.out, u.whole, u.verifyAt = releaseInputOf(p), out, out.Ready(), verifyAt
+	u.inputs, u.out, u.whole, u.verifyAt, u.acting = releaseInputOf(p), out, out.Ready(), verifyAt, false
+	if out.Next != Wait {
+		u.parked = time.Time{}
+	} else if u.parked.IsZero() {
+		u.parked = now
+	}
 	switch {
 	case out.Ready():
 		u.failures, u.retryAt = 0, time.Time{}
@@ -226,6 +235,46 @@ func (u *releaseUnit) ended(p *releasePass, out Outcome, now, verifyAt time.Time
 	}
 	u.retryAt = time.Time{}
 	return 0
+}
+
+// quietUntil is until when a release that waits keeps its status as it is, see patience.
+func (u *releaseUnit) quietUntil(out Outcome, now time.Time) time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if out.Next != Wait || out.Reason != helmv2.DependencyNotReadyReason && out.Reason != helmv2.ArtifactFailedReason {
+		return time.Time{}
+	}
+	if u.parked.IsZero() {
+		return now.Add(patience)
+	}
+	return u.parked.Add(patience)
+}
+
+// act notes that an action begins. Until the pass is over, the release is not as its
+// status says.
+func (u *releaseUnit) act() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.acting = true
+}
+
+func (u *releaseUnit) acts() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.acting
+}
+
+// madeChart keeps the name of the HelmChart that was made for a release, "" for none.
+func (u *releaseUnit) madeChart(name string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.chart = name
+}
+
+func (u *releaseUnit) chartMade() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.chart
 }
 
 // refusedPause is the longest pause after a refusal for want of a right: no event tells

@@ -29,8 +29,11 @@ func (e *Engine) work(ctx context.Context, p *releasePass) {
 	if err != nil {
 		out = releaseOutcome(p, err)
 	}
-	if ctx.Err() != nil {
-		return // the next pass, or the next start, goes on
+	if ctx.Err() != nil { // the next pass, or the next start, goes on
+		if err := e.settleUp(ctx, p); err != nil {
+			e.log.Error(err, "the status could not be written", "kind", helmv2.HelmReleaseKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name)
+		}
+		return
 	}
 	result, err := e.reportRelease(ctx, p, out)
 	if err == nil && p.object.DeletionTimestamp != nil && out.Ready() {
@@ -48,7 +51,7 @@ func (e *Engine) work(ctx context.Context, p *releasePass) {
 
 // letGo removes the HelmChart and then the finalizer of a release that is gone.
 func (e *Engine) letGo(ctx context.Context, p *releasePass) error {
-	if err := e.dropChart(ctx, p, p.object.Status.HelmChart); err != nil {
+	if err := e.dropCharts(ctx, p, ""); err != nil {
 		return err
 	}
 	controllerutil.RemoveFinalizer(p.object, meta.Finalizer)
@@ -103,22 +106,11 @@ type found struct {
 // next looks at what is true and decides.
 func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found, error) {
 	p.wish.Anew = kindCame(p)
-	target := helmrel.Reads(p.wish, p.object.Status)
-	f := &found{}
-	var err error
-	f.driver, err = storage.Open(ctx, p.cluster, target)
-	if p.wish.Deleting && p.account != "" && anyForbidden(err) {
-		p.cluster, p.account = p.connection.cluster, "" // its account, or the rights of that, went before it
-		f.driver, err = storage.Open(ctx, p.cluster, target)
-	}
+	f, err := e.recordsNow(ctx, p, helmrel.Reads(p.wish, p.status))
 	if err != nil {
 		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
 	}
-	e.releases.noteRecords(p.unit, target, f.driver.Versions())
-	if f.records, err = f.driver.Records(); err != nil {
-		return helmrel.Step{}, nil, fail(meta.FailedReason, Retry, err)
-	}
-	state := helmrel.State{Wish: p.wish, Records: f.records, Status: p.object.Status, Now: e.now()}
+	state := helmrel.State{Wish: p.wish, Records: f.records, Status: p.status, Now: e.now()}
 	if len(f.records) > 0 && f.records[0].Status == release.StatusFailed {
 		state.Healthy = e.releaseHealthy(p)
 	}
@@ -133,6 +125,27 @@ func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found
 		state.Drift = append(state.Drift, c.Key.String())
 	}
 	return helmrel.Decide(state), f, nil
+}
+
+// recordsNow are the records of a release. They are read once in a pass, since it knows
+// what it wrote itself; and again after an error, which may have hidden an answer. What
+// somebody else writes meanwhile shows as a conflict, or wakes the release.
+func (e *Engine) recordsNow(ctx context.Context, p *releasePass, target helmrel.Target) (f *found, err error) {
+	if p.records == nil || p.recordsOf != target {
+		p.records, err = storage.Open(ctx, p.cluster, target)
+		if p.wish.Deleting && p.account != "" && anyForbidden(err) {
+			p.cluster, p.account = p.connection.cluster, "" // its account, or the rights of that, went before it
+			p.records, err = storage.Open(ctx, p.cluster, target)
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.recordsOf = target
+		e.releases.noteRecords(p.unit, target, p.records.Versions())
+	}
+	f = &found{driver: p.records}
+	f.records, err = p.records.Records()
+	return f, err
 }
 
 // detection is what becomes of drift: what the spec says, else what the engine does
@@ -189,16 +202,19 @@ func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Ac
 	})
 }
 
-// take takes one step, and stores before and behind it what the next one goes by.
+// take takes one step, after what the steps before came to is stored: it goes by that.
 func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f *found) error {
-	status := *p.object.Status.DeepCopy()
-	failpoint.Hit("release." + string(step.Action))
-	helmrel.Begin(&status, p.wish, step)
-	progressing(&status, p, step)
-	if err := e.saveRelease(ctx, p, status); err != nil {
-		return fail(meta.FailedReason, Retry, err)
+	if err := e.settleUp(ctx, p); err != nil {
+		return err
 	}
+	failpoint.Hit("release." + string(step.Action))
+	helmrel.Begin(&p.status, p.wish, step)
+	if step.Action == helmrel.Install || step.Action == helmrel.Upgrade {
+		p.unit.act()
+	}
+	end := e.progress(ctx, p, step)
 	o, err := e.act(ctx, p, step, f)
+	end()
 	if err != nil {
 		return err
 	}
@@ -206,20 +222,13 @@ func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f 
 		p.tried = &o
 	}
 	failpoint.Hit("release.acted")
-	status = *p.object.Status.DeepCopy()
-	told := helmrel.Conclude(&status, p.wish, o, e.now())
-	// Also when we are stopped: what was done has to be known.
-	lasting, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer cancel()
-	if err := e.saveRelease(lasting, p, status); err != nil {
-		return fail(meta.FailedReason, Retry, err)
+	p.told = append(p.told, helmrel.Conclude(&p.status, p.wish, o, e.now())...)
+	p.owed = true
+	if o.Err != nil {
+		p.records = nil
 	}
-	for _, event := range told {
-		e.announceRelease(p, event.Warning, event.Reason, event.Message)
-	}
-	p.told = append(p.told, told...)
 	if o.Interrupted {
-		return fail(meta.ProgressingReason, Retry, o.Err)
+		return errors.Join(fail(meta.ProgressingReason, Retry, o.Err), e.settleUp(ctx, p))
 	}
 	return nil
 }
@@ -277,7 +286,7 @@ func (e *Engine) keepChanges(p *releasePass, c *helmclient.Client) {
 
 // releaseHealthy tells whether all objects of the inventory are healthy.
 func (e *Engine) releaseHealthy(p *releasePass) bool {
-	inventory, err := prune.Load(p.object.Status.Inventory)
+	inventory, err := prune.Load(p.status.Inventory)
 	if err != nil || len(inventory) == 0 {
 		return false
 	}

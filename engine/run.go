@@ -72,6 +72,9 @@ func Run(ctx context.Context, o Options, started func()) error {
 		if err := mgr.Add(manager.RunnableFunc(e.watchRecords)); err != nil {
 			return err
 		}
+		if err := indexCharts(ctx, mgr.GetFieldIndexer()); err != nil {
+			return err
+		}
 	}
 	if err := e.watchDefinitions(ctx, mgr.GetCache()); err != nil {
 		return err

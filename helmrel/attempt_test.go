@@ -1,6 +1,7 @@
 package helmrel
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -36,6 +37,42 @@ func TestAttempt(t *testing.T) {
 	}
 	if status.ObservedPostRenderersDigest != "sha256:p" || status.ObservedCommonMetadataDigest != "sha256:m" || status.LastHandledForceAt != "force" {
 		t.Errorf("after: %+v", status)
+	}
+}
+
+// TestAttemptThatNobodyNoted: of an action that ended with its process the record tells
+// what was tried, and in which generation.
+func TestAttemptThatNobodyNoted(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		made       func(*Record)
+		generation int64
+		fails      string
+		fresh      bool
+	}{
+		"an upgrade":             {func(r *Record) { r.FirstDeployed = noon.Add(-time.Hour) }, 2, helmv2.ActionUpgrade, false},
+		"an install anew":        {func(r *Record) { r.FirstDeployed = r.LastDeployed }, 2, helmv2.ActionInstall, false},
+		"of an earlier spec":     {func(r *Record) { r.FirstDeployed = noon.Add(-time.Hour) }, 1, helmv2.ActionUpgrade, true},
+		"before records told it": {func(r *Record) { r.FirstDeployed = noon.Add(-time.Hour) }, 0, helmv2.ActionUpgrade, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(helmv2.HelmReleaseSpec{}).record(release.StatusDeployed).known(helmv2.ActionInstall, 0, 2)
+			w.Wish.Generation, w.Wish.Chart.Version = 2, "2"
+			w.record(release.StatusFailed, c.made, func(r *Record) { r.Generation = c.generation })
+			step := Decide(w.State)
+			if step.Action != Adopt {
+				t.Fatalf("first it is to %s", step.Action)
+			}
+			Conclude(&w.Status, w.Wish, Outcome{Step: step, Records: w.Records, Err: errors.New("broken")}, noon)
+			installs, upgrades := w.Status.InstallFailures, w.Status.UpgradeFailures
+			if w.Status.LastAttemptedReleaseAction != c.fails || w.Status.History[0].Action != c.fails || installs+upgrades != 1 || (upgrades == 1) != (c.fails == helmv2.ActionUpgrade) {
+				t.Errorf("%d installs and %d upgrades failed: %+v", installs, upgrades, w.Status)
+			}
+			if w.fresh() != c.fresh {
+				t.Errorf("to be tried anew: %t", w.fresh())
+			}
+		})
 	}
 }
 

@@ -27,22 +27,28 @@ type Event struct {
 	Warning bool
 }
 
-// Begin puts down that a step is about to be taken. The status has to be stored
-// before the step of an install or upgrade: failures are counted against what is
-// tried. A crash in between is harmless; the next Decide says the same again.
+// Begin puts down what is about to be tried: failures are counted against that. It has
+// not to be stored before the step. After a crash in the middle of it the next Decide
+// finds a record that was interrupted, which counts for nothing, or one that is done,
+// which tells what was tried (Adopt).
 func Begin(status *helmv2.HelmReleaseStatus, w Wish, step Step) {
 	if step.Action != Install && step.Action != Upgrade {
 		return
 	}
+	attempt(status, w, step.Action, w.Generation)
+	status.LastHandledResetAt = orElse(w.ResetAt, status.LastHandledResetAt)
+}
+
+// attempt puts down what was tried, in which generation of the HelmRelease.
+func attempt(status *helmv2.HelmReleaseStatus, w Wish, action Action, generation int64) {
 	if fresh(*status, w) {
 		status.Failures, status.InstallFailures, status.UpgradeFailures = 0, 0, 0
 	}
-	status.LastHandledResetAt = orElse(w.ResetAt, status.LastHandledResetAt)
-	status.LastAttemptedGeneration = w.Generation
+	status.LastAttemptedGeneration = generation
 	status.LastAttemptedRevision = w.Chart.Version
 	status.LastAttemptedRevisionDigest = w.Chart.Digest
 	status.LastAttemptedConfigDigest = w.ConfigDigest
-	status.LastAttemptedReleaseAction = string(step.Action)
+	status.LastAttemptedReleaseAction = string(action)
 	status.StorageNamespace = w.StorageNamespace
 }
 
@@ -66,6 +72,9 @@ func Conclude(status *helmv2.HelmReleaseStatus, w Wish, o Outcome, now time.Time
 	}
 	c := conclusion{status: status, wish: w, outcome: o, now: metav1.NewTime(now)}
 	before := status.History
+	if o.Step.Action == Adopt && len(o.Records) > 0 { // it has the mark of this very wish
+		attempt(status, w, o.Records[0].made(), o.Records[0].Generation)
+	}
 	c.history()
 	switch o.Step.Action {
 	case Install, Upgrade:
@@ -134,11 +143,7 @@ func (c *conclusion) adopted() {
 	if len(c.outcome.Records) == 0 {
 		return
 	}
-	action := c.active()
-	if c.outcome.Records[0].Version == 1 {
-		action = helmv2.ActionInstall
-	}
-	c.released(c.outcome.Records[0].Status == release.StatusDeployed, action)
+	c.released(c.outcome.Records[0].Status == release.StatusDeployed, c.active())
 }
 
 // tested puts down how the tests ended.

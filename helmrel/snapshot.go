@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"time"
 
 	"helm.sh/helm/v3/pkg/chart"
@@ -32,6 +33,7 @@ func NewRecord(rel *release.Release, applyMethod string) Record {
 		Undoes:       rel.Labels[UndoesLabel],
 		HooksLeft:    hooksLeft(rel),
 	}
+	r.Generation, _ = strconv.ParseInt(rel.Labels[GenerationLabel], 10, 64) // 0 for what is none
 	for _, hook := range rel.Hooks {
 		r.HookManifests = append(r.HookManifests, hook.Manifest)
 	}

@@ -92,6 +92,9 @@ func (w Wish) Token() string {
 // TokenLabel on a record has the Token of the wish that it was made for.
 const TokenLabel = "plumb-gitops.github.io/wish"
 
+// GenerationLabel on a record has the generation of the HelmRelease that it was made for.
+const GenerationLabel = "plumb-gitops.github.io/generation"
+
 // UndoesLabel on the record of a rollback has the Token of the wish that failed.
 const UndoesLabel = "plumb-gitops.github.io/undoes"
 
@@ -113,6 +116,7 @@ type Record struct {
 	HookManifests []string
 	ApplyMethod   string   // ServerSide, ClientSide, or "" when the record does not say
 	Token         string   // of the wish that it was made for, "" when others made it
+	Generation    int64    // of the HelmRelease that it was made for, 0 when it does not say
 	Undoes        string   // for a rollback of ours, the token of the wish that failed
 	Others        bool     // somebody else wrote it last: the helm command line, or nobody knows who
 	HooksLeft     bool     // hooks that come after waiting have not succeeded
@@ -135,6 +139,15 @@ const (
 	// hooks that took too long have words in between.
 	NotReady = "\" failed: timeout waiting for: "
 )
+
+// made is the action that a record is of, a rollback aside: Helm gives an install one
+// time for both.
+func (r Record) made() Action {
+	if r.Version == 1 || r.FirstDeployed.Equal(r.LastDeployed) {
+		return Install
+	}
+	return Upgrade
+}
 
 func (r Record) interrupted() bool { return strings.Contains(r.Description, Interrupted) }
 

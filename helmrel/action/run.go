@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	helmaction "helm.sh/helm/v3/pkg/action"
@@ -138,6 +139,9 @@ func (j Job) finish(rel *release.Release) error {
 		}
 	}
 	labels[mark] = j.Wish.Token()
+	if mark == helmrel.TokenLabel {
+		labels[helmrel.GenerationLabel] = strconv.FormatInt(j.Wish.Generation, 10)
+	}
 	rel.Labels = labels
 	return nil
 }
