@@ -172,7 +172,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		sourceUses:   newSourceUses(),
 		otherUnits:   map[string]otherUnits{},
 		now:          time.Now,
-		releases:     &releaseUnits{ctx: ctx, corrects: o.HelmDrift, graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}, recorded: map[recordsAt]map[*releaseUnit]bool{}},
+		releases:     newReleaseUnits(ctx, max(o.Concurrent, 1), o.HelmDrift),
 		configs:      newConfigUnits(),
 		charts:       charts.New(chartBytes),
 		inventories:  &inventories{read: map[types.UID]readInventory{}},

@@ -50,6 +50,7 @@ type releasePass struct {
 	cluster    *kube.Cluster // under the account that the release acts as
 	account    string
 	actions    []Action
+	leave      func()          // gives its room to another pass
 	records    *storage.Driver // of the release at recordsOf, as they are now; nil before they are looked at
 	recordsOf  helmrel.Target
 	tried      *helmrel.Outcome // of the last step, nil before the first

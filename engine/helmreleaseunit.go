@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/types"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
@@ -21,12 +22,24 @@ type releaseUnits struct {
 	graph *dag.Graph[types.NamespacedName]
 	alarm alarm
 	under sync.WaitGroup
+	// room is for the passes that are at work: more of them at once would only be slower,
+	// each of them, and need more memory. One that waits for the cluster gives its room
+	// away, and goes on without: it is nearly done then.
+	room *semaphore.Weighted
 	// corrects puts drift back of releases whose spec says nothing of it.
 	corrects bool
 
 	mu       sync.Mutex
 	set      map[types.NamespacedName]*releaseUnit
 	recorded map[recordsAt]map[*releaseUnit]bool // whose records are where
+}
+
+// newReleaseUnits are for so many passes at once.
+func newReleaseUnits(ctx context.Context, concurrent int, corrects bool) *releaseUnits {
+	return &releaseUnits{
+		ctx: ctx, corrects: corrects, graph: dag.New(byName), room: semaphore.NewWeighted(int64(concurrent)),
+		set: map[types.NamespacedName]*releaseUnit{}, recorded: map[recordsAt]map[*releaseUnit]bool{},
+	}
 }
 
 // releaseUnit is what is remembered of one HelmRelease between passes. All of it
@@ -134,7 +147,11 @@ func (s *releaseUnits) begin(p *releasePass, run func(context.Context), ended fu
 	s.under.Go(func() {
 		defer ended()
 		defer stop()
-		run(ctx)
+		if s.room.Acquire(ctx, 1) == nil {
+			p.leave = sync.OnceFunc(func() { s.room.Release(1) })
+			run(ctx)
+			p.leave()
+		}
 		u.mu.Lock()
 		u.working, u.acting = false, false
 		again := u.overtaken() || u.again

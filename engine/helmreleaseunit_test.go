@@ -4,11 +4,8 @@ import (
 	"context"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	"github.com/plumb-gitops/plumb/apply"
-	"github.com/plumb-gitops/plumb/dag"
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/helmrel"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -39,7 +36,7 @@ func TestReleaseSeesWhatHappensDuringItsPass(t *testing.T) {
 			t.Parallel()
 			hr := &helmv2.HelmRelease{}
 			hr.Spec.DriftDetection = &helmv2.DriftDetection{Mode: c.mode}
-			units := &releaseUnits{ctx: t.Context(), graph: dag.New(byName), set: map[types.NamespacedName]*releaseUnit{}}
+			units := newReleaseUnits(t.Context(), 1, false)
 			u := units.getOrAdd(web)
 			u.object = hr
 			units.begin(&releasePass{unit: u, object: hr}, func(context.Context) {
@@ -80,7 +77,7 @@ func TestReleaseSeesWhatOthersRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			resting, busy := &releaseUnits{recorded: map[recordsAt]map[*releaseUnit]bool{}}, &releaseUnits{recorded: map[recordsAt]map[*releaseUnit]bool{}}
+			resting, busy := newReleaseUnits(t.Context(), 1, false), newReleaseUnits(t.Context(), 1, false)
 			between, within := &releaseUnit{}, &releaseUnit{working: true}
 			within.records.news = map[string]string{}
 			wakes := func(s *releaseUnits) (woken bool) {

@@ -198,6 +198,7 @@ func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Ac
 		CreatesNamespace: spec.Install != nil && spec.Install.CreateNamespace,
 		Former:           helmrel.Remaining(records).Manifests,
 		Known:            p.unit.written(), Checks: p.checks,
+		Waits:  p.leave,
 		Legacy: spec.WaitStrategy != nil && spec.WaitStrategy.Name == "legacy",
 	})
 }

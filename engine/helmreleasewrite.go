@@ -59,9 +59,9 @@ func (e *Engine) settleUp(ctx context.Context, p *releasePass) error {
 	if !p.owed {
 		return nil
 	}
-	lasting, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if err := e.saveRelease(lasting, p, p.status); err != nil {
+	if err := e.saveRelease(ctx, p, p.status); err != nil {
 		return fail(meta.FailedReason, Retry, err)
 	}
 	e.tell(p)
@@ -76,8 +76,13 @@ func (e *Engine) tell(p *releasePass) {
 	p.heard = len(p.told)
 }
 
-// progress has the status say which action is under way, once that lasts: what is over
-// in a moment is not worth a write. end has to be called behind the action.
+// lasting is how long an action is under way before the status says so. Helm's actions
+// are a dozen requests one after the other and a wait for the cluster's controllers: on
+// a busy cluster seconds, and then each write more makes that longer for all.
+const lasting = 3 * time.Second
+
+// progress has the status say which action is under way, once that lasts. end has to be
+// called behind the action.
 func (e *Engine) progress(ctx context.Context, p *releasePass, step helmrel.Step) (end func()) {
 	hr, status := p.object, *p.status.DeepCopy()
 	progressing(&status, p, step)
@@ -86,7 +91,7 @@ func (e *Engine) progress(ctx context.Context, p *releasePass, step helmrel.Step
 	var err error
 	go func() {
 		defer close(done)
-		lasts := time.NewTimer(patience)
+		lasts := time.NewTimer(lasting)
 		defer lasts.Stop()
 		select {
 		case <-over:

@@ -61,6 +61,8 @@ type Options struct {
 	Known map[kube.Key]apply.Written
 	// Checks are spec.healthCheckExprs.
 	Checks *health.Checks
+	// Waits, when set, is called when the action has to wait for the cluster.
+	Waits func()
 	// Legacy waits as Helm 3 did: for the kinds that it knew alone, and on after a
 	// failure until the timeout.
 	Legacy bool

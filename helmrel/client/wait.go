@@ -148,6 +148,9 @@ func (c *Client) until(ctx context.Context, keys []kube.Key, waiting func() (str
 		if err != nil || left == "" {
 			return err
 		}
+		if c.Waits != nil {
+			c.Waits()
+		}
 		select {
 		case <-woken:
 		case <-ctx.Done():
