@@ -22,6 +22,7 @@ import (
 	"github.com/plumb-gitops/plumb/health"
 	"github.com/plumb-gitops/plumb/helmrel"
 	"github.com/plumb-gitops/plumb/helmrel/charts"
+	helmclient "github.com/plumb-gitops/plumb/helmrel/client"
 	"github.com/plumb-gitops/plumb/helmrel/storage"
 	"github.com/plumb-gitops/plumb/helmrel/values"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -50,6 +51,7 @@ type releasePass struct {
 	cluster    *kube.Cluster // under the account that the release acts as
 	account    string
 	actions    []Action
+	manifests  helmclient.Manifests
 	leave      func()          // gives its room to another pass
 	records    *storage.Driver // of the release at recordsOf, as they are now; nil before they are looked at
 	recordsOf  helmrel.Target

@@ -196,6 +196,7 @@ func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Ac
 		ServerSide:       helmrel.AppliesServerSide(p.wish, a, records),
 		Force:            a == helmrel.Upgrade && spec.Upgrade != nil && spec.Upgrade.Force || a == helmrel.Rollback && spec.Rollback != nil && spec.Rollback.Force,
 		CreatesNamespace: spec.Install != nil && spec.Install.CreateNamespace,
+		Manifests:        &p.manifests,
 		Former:           helmrel.Remaining(records).Manifests,
 		Known:            p.unit.written(), Checks: p.checks,
 		Waits:  p.leave,

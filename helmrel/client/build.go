@@ -1,9 +1,11 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	helmkube "helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
@@ -34,7 +36,7 @@ const (
 // A kind that the cluster does not serve is no error here, but where its objects
 // are to be written: what is deleted with its definition is gone.
 func (c *Client) Build(manifest io.Reader, validate bool) (helmkube.ResourceList, error) {
-	objects, err := Objects(manifest)
+	objects, err := c.Manifests.objects(manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +58,41 @@ func (c *Client) Build(manifest io.Reader, validate bool) (helmkube.ResourceList
 		return list, nil
 	}
 	return list, c.validate(parts)
+}
+
+// Manifests remember what manifests say. The SDK has each built several times, and
+// reading YAML is the most of that. The zero value is ready for use.
+type Manifests struct {
+	mu   sync.Mutex
+	read map[string][]*unstructured.Unstructured
+}
+
+// objects are those of a manifest, for the caller to change.
+func (m *Manifests) objects(manifest io.Reader) ([]*unstructured.Unstructured, error) {
+	if m == nil {
+		return Objects(manifest)
+	}
+	text, err := io.ReadAll(manifest)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known, ok := m.read[string(text)]
+	if !ok {
+		if known, err = Objects(bytes.NewReader(text)); err != nil {
+			return nil, err
+		}
+		if m.read == nil {
+			m.read = map[string][]*unstructured.Unstructured{}
+		}
+		m.read[string(text)] = known
+	}
+	out := make([]*unstructured.Unstructured, len(known))
+	for i, obj := range known {
+		out[i] = obj.DeepCopy()
+	}
+	return out, nil
 }
 
 // Objects are the objects of a manifest, those in lists one by one.

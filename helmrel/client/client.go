@@ -54,6 +54,8 @@ type Options struct {
 	// CreatesNamespace tells that the release's namespace may not be there yet when
 	// the manifest is validated.
 	CreatesNamespace bool
+	// Manifests are shared by the clients of one pass; nil for none.
+	Manifests *Manifests
 	// Former are manifests of earlier records. What they name is the release's, if it
 	// says so itself, and goes with the next action whose manifest does not name it.
 	Former []string

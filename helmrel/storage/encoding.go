@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
@@ -27,38 +28,43 @@ type extras map[string]json.RawMessage
 // applyMethod is such a field: Helm writes it since version 4.
 const applyMethod = "apply_method"
 
-func (e extras) method() string {
-	method := ""
-	if err := json.Unmarshal(e[applyMethod], &method); err != nil {
-		return ""
-	}
-	return method
-}
-
 func (e extras) setMethod(method string) { e[applyMethod] = json.RawMessage(strconv.Quote(method)) }
 
-// known are the fields that the SDK's type has.
-var known = []string{"name", "info", "chart", "config", "manifest", "hooks", "version", "namespace"}
+// fields are those that the SDK's type has.
+var fields = []string{"name", "info", "chart", "config", "manifest", "hooks", "version", "namespace"}
 
-// encode makes the Secret of a record: JSON, compressed, in base64, beside the
-// base64 of the Secret itself.
-func encode(key string, rel *release.Release, extra extras) (*corev1.Secret, error) {
+// marshal is a record as JSON, with what the SDK does not know.
+func marshal(rel *release.Release, extra extras) ([]byte, error) {
 	raw, err := json.Marshal(rel)
 	if err != nil {
 		return nil, fmt.Errorf("release %s/%s.v%d: %w", rel.Namespace, rel.Name, rel.Version, err)
 	}
-	if len(extra) > 0 {
-		rest, err := json.Marshal(extra)
-		if err != nil {
-			return nil, fmt.Errorf("release %s/%s.v%d: %w", rel.Namespace, rel.Name, rel.Version, err)
-		}
-		raw = append(append(raw[:len(raw)-1], ','), rest[1:]...)
+	if len(extra) == 0 {
+		return raw, nil
 	}
-	packed := &bytes.Buffer{}
-	w, err := gzip.NewWriterLevel(packed, gzip.BestCompression)
+	rest, err := json.Marshal(extra)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("release %s/%s.v%d: %w", rel.Namespace, rel.Name, rel.Version, err)
 	}
+	return append(append(raw[:len(raw)-1], ','), rest[1:]...), nil
+}
+
+// packers are for reuse: each has more than a megabyte of tables.
+var packers = sync.Pool{New: func() any {
+	w, err := gzip.NewWriterLevel(io.Discard, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is one of gzip's
+	}
+	return w
+}}
+
+// pack makes the Secret of a record: its JSON, compressed, in base64, beside the base64
+// of the Secret itself.
+func pack(key string, rel *release.Release, raw []byte) (*corev1.Secret, error) {
+	packed := &bytes.Buffer{}
+	w, _ := packers.Get().(*gzip.Writer) // it has no others
+	defer packers.Put(w)
+	w.Reset(packed)
 	if _, err := w.Write(raw); err != nil {
 		return nil, err
 	}
@@ -78,32 +84,15 @@ func encode(key string, rel *release.Release, extra extras) (*corev1.Secret, err
 	}, nil
 }
 
-// decode reads a record, and what it has that the SDK does not know. Records of
-// the first Helm 3 are not compressed.
-func decode(secret *corev1.Secret) (*release.Release, extras, error) {
-	raw, err := unpack(secret.Data["release"])
-	if err != nil {
-		return nil, nil, fmt.Errorf("Secret/%s/%s: not a record of Helm: %w; remove it if nobody needs it", secret.Namespace, secret.Name, err)
-	}
-	rel, extra := &release.Release{}, extras{}
-	for _, into := range []any{rel, &extra} {
-		if err := json.Unmarshal(raw, into); err != nil {
-			return nil, nil, fmt.Errorf("Secret/%s/%s: not a record of Helm: %w; remove it if nobody needs it", secret.Namespace, secret.Name, err)
-		}
-	}
-	if rel.Info == nil {
-		rel.Info = &release.Info{Status: release.StatusUnknown}
-	}
-	for _, field := range known {
-		delete(extra, field)
-	}
-	rel.Labels = map[string]string{}
+// ownLabels are the labels of a Secret that the release has, not its storage.
+func ownLabels(secret *corev1.Secret) map[string]string {
+	out := map[string]string{}
 	for name, value := range secret.Labels {
 		if !slices.Contains(driver.GetSystemLabels(), name) {
-			rel.Labels[name] = value
+			out[name] = value
 		}
 	}
-	return rel, extra, nil
+	return out
 }
 
 func unpack(data []byte) ([]byte, error) {

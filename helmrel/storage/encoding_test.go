@@ -6,6 +6,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
@@ -23,7 +24,11 @@ func TestTheSDKReadsWhatWeWrite(t *testing.T) {
 	t.Parallel()
 	extra := extras{"later": []byte(`{"a":1}`)}
 	extra.setMethod(helmrel.ServerSide)
-	secret, err := encode("sh.helm.release.v1.app.v2", sample(), extra)
+	raw, err := marshal(sample(), extra)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := pack("sh.helm.release.v1.app.v2", sample(), raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,12 +41,13 @@ func TestTheSDKReadsWhatWeWrite(t *testing.T) {
 	if helmrel.Digest(read) != helmrel.Digest(sample()) {
 		t.Error("the SDK reads another release than we wrote")
 	}
-	ours, kept, err := decode(secret)
+	k := &kept{secret: secret}
+	ours, err := k.release()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kept.method() != helmrel.ServerSide || string(kept["later"]) != `{"a":1}` || len(kept) != 2 {
-		t.Errorf("fields that the SDK does not know: %s", kept)
+	if string(k.extra[applyMethod]) != `"ssa"` || string(k.extra["later"]) != `{"a":1}` || len(k.extra) != 2 {
+		t.Errorf("fields that the SDK does not know: %s", k.extra)
 	}
 	if helmrel.Digest(ours) != helmrel.Digest(sample()) {
 		t.Error("we read another release than we wrote")
@@ -58,25 +64,57 @@ func TestWeReadWhatTheSDKWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rel, extra, err := decode(secret)
+	k := &kept{secret: secret}
+	record, err := k.record()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if helmrel.Digest(rel) != helmrel.Digest(sample()) || extra.method() != "" || len(extra) != 0 {
-		t.Errorf("read %+v with %v", rel, extra)
+	if record.Digest != helmrel.Digest(sample()) || record.ApplyMethod != "" || record.Chart.Name != "web" || record.Version != 2 {
+		t.Errorf("read %+v", record)
+	}
+	rel, err := k.release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if helmrel.Digest(rel) != record.Digest || len(k.extra) != 0 {
+		t.Errorf("read %+v with %v", rel, k.extra)
 	}
 }
 
 func TestWhatIsNoRecordIsSaid(t *testing.T) {
 	t.Parallel()
-	secret, err := encode("sh.helm.release.v1.app.v2", sample(), extras{})
+	for name, data := range map[string]string{"no base64": "!", "no JSON": "YWJj", "cut gzip": "H4sIAAAA"} {
+		k := &kept{secret: &corev1.Secret{Data: map[string][]byte{"release": []byte(data)}}}
+		if _, err := k.record(); err == nil {
+			t.Errorf("%s: no error in brief", name)
+		}
+		if _, err := k.release(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestTheSDKMayChangeWhatItGets: the next one who asks gets what is stored.
+func TestTheSDKMayChangeWhatItGets(t *testing.T) {
+	t.Parallel()
+	rel := sample()
+	rel.Config = map[string]any{"table": map[string]any{"a": "b"}}
+	raw, err := marshal(rel, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string]string{"no base64": "!", "no JSON": "YWJj", "cut gzip": "H4sIAAAA"} {
-		secret.Data["release"] = []byte(data)
-		if _, _, err := decode(secret); err == nil {
-			t.Errorf("%s: no error", name)
-		}
+	secret, err := pack("sh.helm.release.v1.app.v2", rel, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kept{secret: secret}
+	first, err := k.release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.SetStatus(release.StatusSuperseded, "gone")
+	first.Labels["mine"], first.Config["table"].(map[string]any)["a"], first.Hooks[0].LastRun.Phase = "x", "c", release.HookPhaseFailed
+	if second, err := k.release(); err != nil || helmrel.Digest(second) != helmrel.Digest(rel) || len(second.Labels) > 0 {
+		t.Errorf("got %+v, %v", second, err)
 	}
 }

@@ -21,10 +21,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/dynamic"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/plumb-gitops/plumb/helmrel"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
@@ -57,42 +57,47 @@ type Driver struct {
 	Finish func(*release.Release) error
 
 	ctx     context.Context
-	client  dynamic.ResourceInterface
-	secrets map[string]*corev1.Secret
+	client  corev1client.SecretInterface
+	records map[string]*kept
 }
 
 var _ driver.Driver = (*Driver)(nil)
 
 // Open lists the records of a release in the namespace of its records.
 func Open(ctx context.Context, cluster *kube.Cluster, t helmrel.Target) (*Driver, error) {
-	client, err := cluster.Resource(corev1.SchemeGroupVersion.WithKind("Secret"), t.StorageNamespace)
+	client, err := corev1client.NewForConfigAndClient(binary(cluster.Config), cluster.HTTP)
 	if err != nil {
 		return nil, err
 	}
+	d := &Driver{Method: helmrel.ServerSide, ctx: ctx, client: client.Secrets(t.StorageNamespace), records: map[string]*kept{}}
 	selector := labels.SelectorFromSet(labels.Set{"name": t.Name, "owner": "helm"}).String()
-	list, err := client.List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := d.client.List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("records of release %s in namespace %s: %w", t.Name, t.StorageNamespace, err)
 	}
-	d := &Driver{Method: helmrel.ServerSide, ctx: ctx, client: client, secrets: map[string]*corev1.Secret{}}
-	for _, item := range list.Items {
-		if err := d.keep(&item); err != nil {
-			return nil, err
-		}
+	for i := range list.Items {
+		d.records[list.Items[i].Name] = &kept{secret: &list.Items[i]}
 	}
 	return d, nil
+}
+
+// binary has Secrets go over the wire as protobuf: a record is one long text, which JSON
+// would have in base64, and both sides would read through.
+func binary(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.ContentType = runtime.ContentTypeProtobuf
+	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	return config
 }
 
 // Records are the records, the newest first.
 func (d *Driver) Records() ([]helmrel.Record, error) {
 	var out []helmrel.Record
-	for _, secret := range d.secrets {
-		rel, extra, err := decode(secret)
+	for _, k := range d.records {
+		record, err := k.record()
 		if err != nil {
 			return nil, err
 		}
-		record := helmrel.NewRecord(rel, extra.method())
-		record.Others = others(secret)
 		out = append(out, record)
 	}
 	slices.SortFunc(out, func(a, b helmrel.Record) int { return b.Version - a.Version })
@@ -112,9 +117,9 @@ func others(secret *corev1.Secret) bool {
 
 // Versions are the resource versions of the records, by name of their Secret.
 func (d *Driver) Versions() map[string]string {
-	out := make(map[string]string, len(d.secrets))
-	for name, secret := range d.secrets {
-		out[name] = secret.ResourceVersion
+	out := make(map[string]string, len(d.records))
+	for name, k := range d.records {
+		out[name] = k.secret.ResourceVersion
 	}
 	return out
 }
@@ -124,12 +129,11 @@ func (d *Driver) Name() string { return driver.SecretsDriverName }
 
 // Get implements driver.Driver.
 func (d *Driver) Get(key string) (*release.Release, error) {
-	secret, ok := d.secrets[key]
+	k, ok := d.records[key]
 	if !ok {
 		return nil, driver.ErrReleaseNotFound
 	}
-	rel, _, err := decode(secret)
-	return rel, err
+	return k.release()
 }
 
 // List implements driver.Driver, for the one release.
@@ -149,11 +153,11 @@ func (d *Driver) Query(wanted map[string]string) ([]*release.Release, error) {
 
 func (d *Driver) query(selector labels.Selector) ([]*release.Release, error) {
 	var out []*release.Release
-	for _, secret := range d.secrets {
-		if !selector.Matches(labels.Set(secret.Labels)) {
+	for _, k := range d.records {
+		if !selector.Matches(labels.Set(k.secret.Labels)) {
 			continue
 		}
-		rel, _, err := decode(secret)
+		rel, err := k.release()
 		if err != nil {
 			return nil, err
 		}
@@ -171,13 +175,9 @@ func (d *Driver) Create(key string, rel *release.Release) error {
 	}
 	extra := extras{}
 	extra.setMethod(d.Method)
-	secret, err := encode(key, rel, extra)
-	if err != nil {
-		return err
-	}
-	secret.Labels["createdAt"] = strconv.FormatInt(time.Now().Unix(), 10)
-	return d.write(secret, func(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-		created, err := d.client.Create(ctx, obj, metav1.CreateOptions{FieldManager: manager})
+	return d.write(key, rel, extra, func(ctx context.Context, secret *corev1.Secret) (*corev1.Secret, error) {
+		secret.Labels["createdAt"] = strconv.FormatInt(time.Now().Unix(), 10)
+		created, err := d.client.Create(ctx, secret, metav1.CreateOptions{FieldManager: manager})
 		if apierrors.IsAlreadyExists(err) {
 			return nil, driver.ErrReleaseExists
 		}
@@ -188,22 +188,19 @@ func (d *Driver) Create(key string, rel *release.Release) error {
 // Update implements driver.Driver. What the record has that the SDK's type lacks,
 // such as the apply method, stays.
 func (d *Driver) Update(key string, rel *release.Release) error {
-	before, ok := d.secrets[key]
+	before, ok := d.records[key]
 	if !ok {
 		return driver.ErrReleaseNotFound
 	}
-	_, extra, err := decode(before)
-	if err != nil {
-		return err
+	if before.extra == nil {
+		if _, err := before.read(); err != nil {
+			return err
+		}
 	}
-	secret, err := encode(key, rel, extra)
-	if err != nil {
-		return err
-	}
-	secret.ResourceVersion = before.ResourceVersion
-	secret.Labels["modifiedAt"] = strconv.FormatInt(time.Now().Unix(), 10)
-	return d.write(secret, func(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-		updated, err := d.client.Update(ctx, obj, metav1.UpdateOptions{FieldManager: manager})
+	return d.write(key, rel, before.extra, func(ctx context.Context, secret *corev1.Secret) (*corev1.Secret, error) {
+		secret.ResourceVersion = before.secret.ResourceVersion
+		secret.Labels["modifiedAt"] = strconv.FormatInt(time.Now().Unix(), 10)
+		updated, err := d.client.Update(ctx, secret, metav1.UpdateOptions{FieldManager: manager})
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("%w: %w", ErrOvertaken, err)
 		}
@@ -223,7 +220,7 @@ func (d *Driver) Delete(key string) (*release.Release, error) {
 	if err := d.client.Delete(ctx, key, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("Secret/%s: %w", key, err)
 	}
-	delete(d.secrets, key)
+	delete(d.records, key)
 	return rel, nil
 }
 
@@ -232,26 +229,24 @@ func (d *Driver) lasting() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(d.ctx), finishing)
 }
 
-func (d *Driver) write(secret *corev1.Secret, send func(context.Context, *unstructured.Unstructured) (*unstructured.Unstructured, error)) error {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(secret)
+func (d *Driver) write(key string, rel *release.Release, extra extras, send func(context.Context, *corev1.Secret) (*corev1.Secret, error)) error {
+	raw, err := marshal(rel, extra)
+	if err != nil {
+		return err
+	}
+	secret, err := pack(key, rel, raw)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := d.lasting()
 	defer cancel()
 	failpoint.Hit("release.record")
-	stored, err := send(ctx, &unstructured.Unstructured{Object: content})
+	stored, err := send(ctx, secret)
 	if err != nil {
-		return fmt.Errorf("Secret/%s: %w", secret.Name, err)
+		return fmt.Errorf("Secret/%s: %w", key, err)
 	}
-	return d.keep(stored)
-}
-
-func (d *Driver) keep(obj *unstructured.Unstructured) error {
-	secret := &corev1.Secret{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, secret); err != nil {
-		return fmt.Errorf("Secret/%s/%s: %w", obj.GetNamespace(), obj.GetName(), err)
-	}
-	d.secrets[secret.Name] = secret
+	k := &kept{secret: stored, extra: extra}
+	k.keep(raw)
+	d.records[key] = k
 	return nil
 }
