@@ -28,12 +28,16 @@ type scaling struct {
 func newScaling(objects []*unstructured.Unstructured) *scaling {
 	s := &scaling{wanted: map[kube.Key]bool{}, own: map[string]bool{}, asked: map[string]func() (map[kube.Key]bool, error){}}
 	for _, obj := range objects {
-		if gk := obj.GroupVersionKind().GroupKind(); gk.Group == autoscalers.Group && gk.Kind == "HorizontalPodAutoscaler" {
+		if isAutoscaler(obj.GroupVersionKind().GroupKind()) {
 			s.wanted[targetOf(obj)] = true
 			s.own[obj.GetNamespace()+"/"+obj.GetName()] = true
 		}
 	}
 	return s
+}
+
+func isAutoscaler(gk schema.GroupKind) bool {
+	return gk.Group == autoscalers.Group && gk.Kind == "HorizontalPodAutoscaler"
 }
 
 // targetOf is what an autoscaler scales.

@@ -81,15 +81,22 @@ type Written struct {
 // Plan is what has to happen, stage after stage.
 type Plan struct {
 	Stages [][]Change
+	Kept   []kube.Key // what else the unit wants, and is so already
 }
 
-// Changes are all changes, in order.
-func (p Plan) Changes() []Change { return slices.Concat(p.Stages...) }
+// Changes are all changes, in order, and what is kept behind them.
+func (p Plan) Changes() []Change {
+	all := slices.Concat(p.Stages...)
+	for _, key := range p.Kept {
+		all = append(all, Change{Key: key, Action: Unchanged})
+	}
+	return all
+}
 
 // Known is what the plan found out about objects that it does not write.
 func (p Plan) Known() map[kube.Key]Written {
 	out := map[kube.Key]Written{}
-	for _, c := range p.Changes() {
+	for _, c := range slices.Concat(p.Stages...) {
 		if c.Action == Unchanged {
 			out[c.Key] = Written{Desired: c.hash, Owned: c.owned}
 		}

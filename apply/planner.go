@@ -45,6 +45,7 @@ type Applier struct {
 type Request struct {
 	Unit      live.User // whose labels and field manager the objects get
 	Objects   []*unstructured.Unstructured
+	Kept      []kube.Key           // further objects, of which nothing is to be done (Keep)
 	Force     bool                 // recreate what cannot be changed in place
 	Written   map[kube.Key]Written // what we know from earlier passes; empty to look at everything
 	Inventory []kube.Key           // what the unit has on the cluster
@@ -75,7 +76,7 @@ func (a *Applier) Plan(ctx context.Context, req Request) (Plan, error) {
 	if err := p.prepare(ctx); err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Stages: make([][]Change, stages)}
+	plan := Plan{Stages: make([][]Change, stages), Kept: req.Kept}
 	for i := range plan.Stages {
 		plan.Stages[i] = p.stages[i]
 		if err := p.try(ctx, plan.Stages[i]); err != nil {

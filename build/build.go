@@ -12,9 +12,6 @@ package build
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -63,6 +60,12 @@ type Result struct {
 	// are the same object. Namespaces are as written: those who know which kinds
 	// have one fill in or drop it.
 	Objects []*unstructured.Unstructured
+	// Kept are further objects, which are as they were in the last build (Again).
+	Kept []Ref
+	// Digest names the content of all of them: "sha256:" and hex.
+	Digest string
+	// Memory is for the next build of the same spec; nil where that has to build all.
+	Memory *Memory
 	// Reads is what the outcome depends on.
 	Reads ReadSet
 }
@@ -89,18 +92,7 @@ func failure(file, format string, args ...any) *Error {
 // it changes. Errors in the content are *Error; others (ctx done, the tree can't
 // be read) say nothing about it, and their read set is never Unchanged.
 func Kustomization(ctx context.Context, tree source.Tree, spec Spec) (Result, error) {
-	r := newRecorder(ctx, tree)
-	b := &builder{recorder: r, spec: spec, plain: map[string][]byte{}}
-	objects, err := b.build()
-	reads := r.readSet(b.remote)
-	if r.broken != nil {
-		// Whatever else went wrong is a consequence.
-		return Result{Reads: reads}, r.broken
-	}
-	if err != nil {
-		return Result{Reads: reads}, err
-	}
-	return Result{Objects: objects, Reads: reads}, nil
+	return Again(ctx, tree, spec, nil)
 }
 
 // builder is one build.
@@ -114,6 +106,8 @@ type builder struct {
 	remote   bool              // something remote is used
 	schema   bool              // some kustomization brings its own OpenAPI schema
 	patched  bool              // some kustomization has patches
+	memory   *Memory           // of the last build; nil for none
+	parts    []part            // what each file gave, of a build without kustomize
 }
 
 func (b *builder) build() ([]*unstructured.Unstructured, error) {
@@ -124,8 +118,11 @@ func (b *builder) build() ([]*unstructured.Unstructured, error) {
 	if err := b.inspect(dir); err != nil {
 		return nil, err
 	}
-	if objects, ok := b.straight(dir); ok {
+	if objects, ok := b.straight(dir); ok { // and its parts are noted
 		return b.finish(objects)
+	}
+	if b.memory != nil {
+		return nil, errForgotten
 	}
 	built, err := b.run(dir)
 	if err != nil {
@@ -136,17 +133,4 @@ func (b *builder) build() ([]*unstructured.Unstructured, error) {
 		return nil, b.explain(err)
 	}
 	return b.finish(objects)
-}
-
-// Hash names the content of one desired object: hex, stable over the order of
-// keys and over processes.
-func Hash(obj *unstructured.Unstructured) string {
-	// encoding/json sorts the keys of maps.
-	content, err := json.Marshal(obj.Object)
-	if err != nil {
-		// Objects of this package and of any client hold only what JSON can.
-		content = fmt.Appendf(nil, "%#v", obj.Object)
-	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
 }

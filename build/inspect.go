@@ -137,6 +137,9 @@ func (b *builder) base(k kustomization, ref reference, dir string) error {
 
 // part reads a file that takes part in the build.
 func (b *builder) part(ref reference, name string) error {
+	if ref.to == toOperand && b.unchanged(name) {
+		return nil
+	}
 	content, err := b.file(name)
 	if err != nil {
 		return inFile(name, err)

@@ -161,11 +161,17 @@ func (r *recorder) load(name string) ([]byte, error) {
 		r.broken = fmt.Errorf("%s: %w", name, err)
 		return nil, r.broken
 	}
+	r.depends(name)
+	r.content[name] = content
+	return content, nil
+}
+
+// depends notes that the outcome depends on the content of the file at name, which was
+// looked at.
+func (r *recorder) depends(name string) {
 	was := r.seen[name]
 	was.content = r.entries[name].Hash
 	r.seen[name] = was
-	r.content[name] = content
-	return content, nil
 }
 
 // list returns what is in the folder at name, which is no link.

@@ -30,6 +30,7 @@ func (b *builder) straight(dir string) ([]*unstructured.Unstructured, bool) {
 	if !s.folder(dir) {
 		return nil, false
 	}
+	b.parts = s.parts
 	return s.objects, true
 }
 
@@ -47,6 +48,7 @@ func onlyResources(k *types.Kustomization) bool {
 type straight struct {
 	*builder
 	objects []*unstructured.Unstructured
+	parts   []part
 	have    map[identity][]string // namespaces, by the rest of the identity
 }
 
@@ -62,10 +64,31 @@ func (s *straight) folder(dir string) bool {
 		switch {
 		case err != nil || isURL(resource):
 			return false
-		case entry.IsDir() && !s.folder(real), !entry.IsDir() && !s.take(name):
+		case entry.IsDir() && !s.folder(real), !entry.IsDir() && !s.add(name, entry.Hash):
 			return false
 		}
 	}
+	return true
+}
+
+// add adds what a file gives: as it is remembered, where it has not changed.
+func (s *straight) add(name, hash string) bool {
+	p := part{file: name, from: len(s.objects)}
+	if s.unchanged(name) {
+		p.remembered = s.memory.files[name]
+		if slices.ContainsFunc(p.identities(), s.repeats) {
+			return false
+		}
+	} else if !s.take(name) {
+		return false
+	}
+	p.hash, p.to = hash, len(s.objects)
+	if p.refs == nil && s.spec.Substitution.Variables != nil {
+		for _, obj := range s.objects[p.from:p.to] {
+			p.raw = append(p.raw, identify(obj))
+		}
+	}
+	s.parts = append(s.parts, p)
 	return true
 }
 
@@ -98,7 +121,7 @@ func (s *straight) take(name string) bool {
 			continue // it is empty
 		}
 		obj, err := object(node)
-		if err != nil || !ordinary(obj) || s.repeats(obj) || hasEmptyItem(node) {
+		if err != nil || !ordinary(obj) || s.repeats(identify(obj)) || hasEmptyItem(node) {
 			return false
 		}
 		s.objects = append(s.objects, obj)
@@ -119,8 +142,7 @@ func marksDocuments(text []byte) bool {
 
 // repeats tells whether kustomize may take an object for one that was there before:
 // to it, no namespace is the default one.
-func (s *straight) repeats(obj *unstructured.Unstructured) bool {
-	id := identify(obj)
+func (s *straight) repeats(id identity) bool {
 	namespace := id.namespace
 	id.namespace = ""
 	if namespace == "default" {

@@ -1,13 +1,10 @@
 package engine
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 )
@@ -60,13 +57,4 @@ func recorded(history []kustomizev1.Snapshot, a attempt, p *pass, out Outcome, n
 	rest := slices.DeleteFunc(slices.Clone(history), same)
 	next := append([]kustomizev1.Snapshot{entry}, rest...)
 	return next[:min(len(next), mostHistory)]
-}
-
-// digestOf names the manifests that a build gave.
-func digestOf(objects []*unstructured.Unstructured) string {
-	h := sha256.New()
-	for _, obj := range objects {
-		h.Write(asJSON(obj.Object))
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }

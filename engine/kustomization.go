@@ -59,8 +59,12 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 // pass runs the pipeline within the unit's timeout and reports how it ended.
 func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
 	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())
+	p.unit.works()
 	p.err = e.stages(limited, p)
 	cancel()
+	if p.unit.rested(p.target.seen()) {
+		e.wakeUnits(p.unit.name)
+	}
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here
 	}

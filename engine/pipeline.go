@@ -41,6 +41,7 @@ type pass struct {
 	object     *kustomizev1.Kustomization // as it is when the pass starts; inventory writes update it
 	snapshot   source.Snapshot
 	set        build.Result
+	kept       []kube.Key // of the set, what is on the cluster as it is wanted
 	wish       apply.Request
 	plan       apply.Plan
 	inventory  []kube.Key

@@ -219,6 +219,7 @@ func (e *Engine) request(p *pass) apply.Request {
 	return apply.Request{
 		Unit:        p.unit.user(),
 		Objects:     p.set.Objects,
+		Kept:        p.kept,
 		Force:       p.object.Spec.Force,
 		Written:     p.unit.written(e.now()),
 		Inventory:   p.inventory,

@@ -125,7 +125,7 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 		p.repeated = true
 		return err
 	}
-	set, err := build.Kustomization(ctx, p.snapshot.Tree, p.recipe.build)
+	set, kept, err := e.made(ctx, p)
 	broken := new(build.Error)
 	switch {
 	case errors.As(err, &broken):
@@ -133,11 +133,11 @@ func (e *Engine) build(ctx context.Context, p *pass) error {
 	case err != nil: // not the content's fault: the tree could not be read
 		err = fail(kustomizev1.BuildFailedReason, Retry, err)
 	}
-	p.set = set
+	p.set, p.kept = set, kept
 	e.recall(p)
 	p.unit.begin(p, set)
 	if err == nil {
-		p.unit.attempts(attempt{digestOf(set.Objects), p.begun})
+		p.unit.attempts(attempt{set.Digest, p.begun})
 	}
 	return err
 }
@@ -146,7 +146,7 @@ func (e *Engine) planned(ctx context.Context, p *pass) (err error) {
 	if err := e.loadInventory(ctx, p, kustomizev1.ReconciliationFailedReason); err != nil {
 		return err
 	}
-	if len(p.set.Objects) == 0 && len(p.inventory) > 0 && !consents(p.object.Annotations, p.snapshot.Revision) {
+	if len(p.set.Objects)+len(p.kept) == 0 && len(p.inventory) > 0 && !consents(p.object.Annotations, p.snapshot.Revision) {
 		return fail(kustomizev1.BuildFailedReason, Stall, fmt.Errorf(
 			"the build has no objects any more, while %d are applied: nothing is pruned; if that is meant, set the annotation %s to \"true\" or %q", len(p.inventory), meta.ConsentAnnotation, p.snapshot.Revision))
 	}

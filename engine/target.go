@@ -32,6 +32,14 @@ func (t target) id() string {
 	return t.connection.id
 }
 
+// seen is the live view of the cluster; nil where there is no way to it.
+func (t target) seen() View {
+	if t.connection == nil {
+		return nil
+	}
+	return t.connection.view
+}
+
 // connection is one cluster with its live view. Units that name the same
 // kubeconfig share it; it is closed when the last of them leaves.
 type connection struct {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -34,9 +33,12 @@ type unit struct {
 	made   inputs
 	judged int64                      // generation whose health checks the view has
 	reads  build.ReadSet              // of the last build
+	memory *build.Memory              // of the last build, where the next one has use for it
 	failed *Failure                   // of the last pass that came as far as building
 	whole  bool                       // the last plan was carried out completely
 	dirty  bool                       // something of ours changed on the cluster since
+	busy   bool                       // a pass is under way
+	stir   []kube.Key                 // what of ours changed in it: by the pass, or by others
 	keys   []kube.Key                 // what the last build wants
 	known  map[kube.Key]apply.Written // what we know of each object
 	kept   bool                       // known is on disk as it is
@@ -130,7 +132,7 @@ func (u *unit) begin(p *pass, set build.Result) {
 	if u.inputs.uid != next.uid || u.inputs.requested != next.requested || u.inputs.connection != next.connection {
 		u.known, u.kept = nil, false // asked to look at everything
 	}
-	u.inputs, u.reads, u.failed = next, set.Reads, nil
+	u.inputs, u.reads, u.memory, u.failed = next, set.Reads, set.Memory, nil
 	u.whole, u.dirty = false, false
 	u.deadline = time.Time{}
 }
@@ -203,31 +205,6 @@ func (u *unit) settled(view View, verifyAt time.Time) {
 			u.dirty = true
 		}
 	}
-}
-
-// concerns tells whether a change on the cluster is one for which the unit has
-// to be looked at. It also remembers drift, so that the next pass plans.
-func (u *unit) concerns(at *connection, c live.Change) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.at != nil && u.at != at {
-		return false // the labels came along with a copy
-	}
-	key := c.Record().Key
-	if w, ours := u.known[key]; ours && drifted(u.user(), w, c.New) {
-		u.dirty = true
-		return true
-	}
-	if slices.Contains(u.going, key) {
-		u.dirty = true // the inventory has to shrink
-		return true
-	}
-	healthChanged := c.Old == nil || c.New == nil || c.Old.Health != c.New.Health
-	return healthChanged && (u.waitsForHealth() || !u.whole)
-}
-
-func drifted(unit live.User, w apply.Written, now *live.Record) bool {
-	return now == nil || now.Owned != w.Owned || now.Owner != unit || now.Deleting
 }
 
 func (u *unit) waitsForHealth() bool {
