@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -14,9 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
+	clusterconfigv1 "github.com/plumb-gitops/plumb/api/clusterconfig/v1alpha1"
 	"github.com/plumb-gitops/plumb/api/crds"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
+	apimeta "github.com/plumb-gitops/plumb/api/meta"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -156,27 +161,105 @@ func readyMessage(ctx context.Context, cluster *kube.Cluster, key kube.Key) stri
 	return "nothing"
 }
 
-// releaseAll takes the finalizers off our objects: nobody is left to honour them.
-func releaseAll(ctx context.Context, cluster *kube.Cluster) error {
+// ourFinalizers are those that Plumb and the toolkit's controllers set.
+var ourFinalizers = []string{apimeta.Finalizer, clusterconfigv1.Finalizer}
+
+// releaseAll takes our finalizers off our objects: nobody is left to honour them. Those
+// of others are honoured by others, so they stay; kept names the objects with such ones.
+func releaseAll(ctx context.Context, cluster *kube.Cluster) (kept []string, err error) {
 	kinds, err := definedKinds()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, gvk := range kinds {
 		found, err := listKind(ctx, cluster, gvk)
 		if err != nil {
+			return nil, err
+		}
+		for i := range found {
+			found[i].SetGroupVersionKind(gvk)
+			left, err := release(ctx, cluster, kube.KeyOf(&found[i]))
+			if err != nil {
+				return nil, err
+			}
+			if len(left) > 0 {
+				kept = append(kept, fmt.Sprintf("%s (%s)", kube.KeyOf(&found[i]), strings.Join(left, ", ")))
+			}
+		}
+	}
+	return kept, nil
+}
+
+// release takes our finalizers off an object, and returns those that are left. The
+// resource version makes sure that none of others is lost that comes meanwhile.
+func release(ctx context.Context, cluster *kube.Cluster, key kube.Key) (left []string, err error) {
+	one, err := cluster.Resource(key.GVK(), key.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		obj, err := one.Get(ctx, key.Name, metav1.GetOptions{})
+		if err != nil {
 			return err
 		}
-		for _, obj := range found {
-			one, err := cluster.Resource(gvk, obj.GetNamespace())
-			if err != nil {
-				return err
-			}
-			_, err = one.Patch(ctx, obj.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{FieldManager: cliManager})
-			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("%s: take the finalizer off: %w", kube.KeyOf(&obj), err)
-			}
+		all := obj.GetFinalizers()
+		left = slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(ourFinalizers, name) })
+		if len(left) == len(all) {
+			return nil
 		}
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": left, "resourceVersion": obj.GetResourceVersion()}})
+		if err != nil {
+			return err
+		}
+		_, err = one.Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cliManager})
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: take the finalizer off: %w", key, err)
+	}
+	return left, nil
+}
+
+// dropDefinitions removes them, and with them what there is of our kinds. What others hold
+// goes, and its definition with it, once those let go of it: that is told, and waited for.
+func dropDefinitions(ctx context.Context, out io.Writer, cluster *kube.Cluster) error {
+	kept, err := releaseAll(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	for _, what := range kept {
+		fmt.Fprintf(out, "%s is kept by finalizers that are not Plumb's\n", what)
+	}
+	all, err := crds.All()
+	if err != nil {
+		return err
+	}
+	var going []*unstructured.Unstructured
+	for _, obj := range all { // all of them before any is waited for
+		there, err := exists(ctx, cluster, kube.KeyOf(obj))
+		if err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
+		if _, err := cluster.Delete(ctx, kube.KeyOf(obj), "", ""); err != nil {
+			return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
+		}
+		going = append(going, obj)
+	}
+	for _, obj := range going {
+		err := until(ctx, cluster, kube.KeyOf(obj), func(now *unstructured.Unstructured) bool { return now == nil })
+		if err != nil && len(kept) > 0 {
+			err = fmt.Errorf("%w: finalizers that are not Plumb's keep %s: have those who set them take them off, or take them off yourself", err, strings.Join(kept, "; "))
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s removed\n", kube.KeyOf(obj))
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/plumb-gitops/plumb/api/crds"
 	"github.com/plumb-gitops/plumb/engine"
 	"github.com/plumb-gitops/plumb/install"
 	"github.com/plumb-gitops/plumb/internal/kube"
@@ -121,17 +120,8 @@ func (f *uninstallFlags) uninstall(ctx context.Context, g *global, cluster *kube
 	if f.keepCRDs {
 		return nil
 	}
-	if err := releaseAll(ctx, cluster); err != nil {
+	if err := dropDefinitions(ctx, g.out, cluster); err != nil {
 		return err
-	}
-	definitions, err := crds.All()
-	if err != nil {
-		return err
-	}
-	for _, obj := range definitions {
-		if err := remove(ctx, g.out, cluster, kube.KeyOf(obj)); err != nil {
-			return err
-		}
 	}
 	return dropChunks(ctx, cluster, nil)
 }

@@ -209,11 +209,11 @@ func besideControllers(t *testing.T, w *scenario.World, storage string) {
 }
 
 // uninstalls: while there are configurations it has to be told what becomes of them.
-// Objects whose finalizers nobody honours are no hindrance, of kinds that a one-shot
-// run does not drive either.
+// Finalizers that nobody honours any more are taken off, of kinds that a one-shot run
+// does not drive either; those of others are theirs, and are named and waited for.
 func uninstalls(t *testing.T, w *scenario.World, url string) {
 	t.Helper()
-	w.Apply("{apiVersion: clusterconfig.azure.com/v1alpha1, kind: FluxConfig, metadata: {name: held, namespace: default, finalizers: [example.com/held]}, " +
+	w.Apply("{apiVersion: clusterconfig.azure.com/v1alpha1, kind: FluxConfig, metadata: {name: held, namespace: default, finalizers: [example.com/held, fluxconfig.clusterconfig.azure.com]}, " +
 		"spec: {gitRepository: {url: " + url + ", ref: {branch: main}}}}\n---\n" +
 		"{apiVersion: source.toolkit.fluxcd.io/v1, kind: ExternalArtifact, metadata: {name: held, namespace: default, finalizers: [example.com/held]}, spec: {}}")
 	plumb(t, w.Kubeconfig, 2, "uninstall")
@@ -224,7 +224,18 @@ func uninstalls(t *testing.T, w *scenario.World, url string) {
 	if said := plumb(t, w.Kubeconfig, 1, "uninstall", "--yes", "--delete-workloads"); !strings.Contains(said, "no Plumb runs") {
 		t.Errorf("without an engine it said %q", said)
 	}
-	plumb(t, w.Kubeconfig, 0, "uninstall", "--yes", "--keep-workloads")
+	removing := uninstalling(t, w, "--keep-workloads")
+	removing.says(`^FluxConfig/default/held \(example.com/held\) is kept by finalizers that are not Plumb's$`) // by the names of the definitions
+	removing.says(`^ExternalArtifact/default/held \(example.com/held\) is kept`)
+	for _, kind := range []string{"FluxConfig", "ExternalArtifact"} {
+		key := scenario.Key(kind, "default", "held")
+		held := w.Until(key, "it is being deleted", func(obj *unstructured.Unstructured) bool { return obj != nil && obj.GetDeletionTimestamp() != nil })
+		if all := held.GetFinalizers(); len(all) != 1 || all[0] != "example.com/held" {
+			t.Errorf("%s has the finalizers %v, want that of others alone", key, all)
+		}
+		w.Patch(key, "somebody", `{"metadata":{"finalizers":null}}`)
+	}
+	removing.ends(0)
 	if err := w.ResetMapping(); err != nil {
 		t.Fatal(err)
 	}

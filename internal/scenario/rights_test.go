@@ -310,6 +310,7 @@ func TestInstalledRights(t *testing.T) {
 		t.Errorf("the engine ended with exit code %d", code)
 	}
 	installedShards(t, w)
+	uninstallsWithWorkloads(t, w)
 }
 
 // withoutRule takes one rule away from the running engine, gives it something to do
