@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -100,6 +102,23 @@ func (r refusals) Error() string {
 
 // Unwrap gives every error, also those that the text leaves out.
 func (r refusals) Unwrap() []error { return r }
+
+// errOverdue stands for all that was not done when the time of a pass was over.
+var errOverdue = errors.New("spec.timeout was over before all objects were written: the next attempt goes on with the rest; set a longer one")
+
+// inTime is all errors as one, nil when there are none. What failed only because the
+// time was over is one error, however many objects it is about.
+func inTime(ctx context.Context, errs []error) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return joined(errs)
+	}
+	late := func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+	rest := slices.DeleteFunc(slices.Clone(errs), late)
+	if len(rest) < len(errs) {
+		rest = append(rest, errOverdue)
+	}
+	return joined(rest)
+}
 
 // joined is all errors as one, nil when there are none.
 func joined(errs []error) error {

@@ -1,10 +1,12 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -226,6 +228,24 @@ func TestJoined(t *testing.T) {
 		if errs[1].Error() != "object 0" || errs[0] != nil {
 			t.Error("the errors given were changed")
 		}
+	}
+}
+
+// TestOverdue: what the end of a pass cut off is one error.
+func TestOverdue(t *testing.T) {
+	t.Parallel()
+	over, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	late := refused(kube.Key{}, "apply", context.DeadlineExceeded)
+	other := errors.New("a is wrong")
+	if err := inTime(over, []error{late, nil, other, late}); err == nil || err.Error() != "a is wrong\n"+errOverdue.Error() {
+		t.Errorf("got %v", err)
+	}
+	if err := inTime(t.Context(), []error{late}); err == nil || errors.Is(err, errOverdue) {
+		t.Errorf("one slow request is %v", err)
+	}
+	if err := inTime(over, []error{nil}); err != nil {
+		t.Errorf("all was done, and still there is %v", err)
 	}
 }
 

@@ -156,7 +156,7 @@ func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Writ
 			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: owned[i]}
 		}
 	}
-	return written, joined(errs)
+	return written, inTime(ctx, errs)
 }
 
 // one writes one object. A crash before the answer leaves an object that is in

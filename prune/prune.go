@@ -57,10 +57,10 @@ func (p *Pruner) Run(ctx context.Context, r Request) ([]Outcome, error) {
 	var all []Outcome
 	var errs []error
 	for _, keys := range byStage {
-		outcomes, err := p.stage(ctx, r, keys)
-		all, errs = append(all, outcomes...), append(errs, err)
+		outcomes, failed := p.stage(ctx, r, keys)
+		all, errs = append(all, outcomes...), append(errs, failed...)
 	}
-	return all, errors.Join(errs...)
+	return all, joined(ctx, errs)
 }
 
 // stages is how many there are: those of applying, and one for rights.
@@ -94,7 +94,7 @@ func (p *Pruner) Foresee(ctx context.Context, r Request) ([]Outcome, error) {
 
 // stage decides and deletes the objects of one stage. Each goroutine has its
 // own slot, so no lock is needed.
-func (p *Pruner) stage(ctx context.Context, r Request, keys []kube.Key) ([]Outcome, error) {
+func (p *Pruner) stage(ctx context.Context, r Request, keys []kube.Key) ([]Outcome, []error) {
 	outcomes := make([]Outcome, len(keys))
 	errs := make([]error, len(keys))
 	group := errgroup.Group{}
@@ -112,7 +112,7 @@ func (p *Pruner) stage(ctx context.Context, r Request, keys []kube.Key) ([]Outco
 			done = append(done, outcomes[i])
 		}
 	}
-	return done, errors.Join(errs...)
+	return done, errs
 }
 
 func (p *Pruner) one(ctx context.Context, r Request, key kube.Key) (Outcome, error) {
