@@ -265,12 +265,16 @@ type pattern struct {
 }
 
 // patterns parses the lines of an ignore file that stands in the folder domain.
-// Every text parses; a pattern that makes no sense matches nothing.
+// Every text parses; a pattern that makes no sense, or is longer than a path can be,
+// matches nothing.
 func patterns(text string, domain []string) []pattern {
 	var out []pattern
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if strings.HasPrefix(line, "#") || strings.TrimSpace(line) == "" {
+			continue
+		}
+		if line = shortened(line); len(line) > longestPattern {
 			continue
 		}
 		body, keeps := strings.CutPrefix(line, "!")
@@ -281,6 +285,37 @@ func patterns(text string, domain []string) []pattern {
 		})
 	}
 	return out
+}
+
+// longestPattern is how long a pattern may be, in bytes: as long as a path may be. Each
+// is held against each path.
+const longestPattern = 4096
+
+// shortened is a pattern that matches the same and has no more than two parts in a row
+// that stand for any folders or for none: they cost without a limit otherwise, for each
+// path. What such a row means, its last part says.
+func shortened(line string) string {
+	body, slash := strings.CutSuffix(line, "/") // which says that folders are meant
+	sign := ""
+	if rest, keeps := strings.CutPrefix(body, "!"); keeps {
+		sign, body = "!", rest
+	}
+	var kept []string
+	row := 0
+	for part := range strings.SplitSeq(body, "/") {
+		if part != "" && part != "**" {
+			row = 0
+		} else if row++; row > 2 {
+			kept[len(kept)-1] = part
+			continue
+		}
+		kept = append(kept, part)
+	}
+	body = sign + strings.Join(kept, "/")
+	if slash {
+		body += "/"
+	}
+	return body
 }
 
 // anchorOf is the leading names of a pattern that is bound to its folder; one

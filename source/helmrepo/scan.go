@@ -94,13 +94,20 @@ func (l *lines) split(held []byte) []byte {
 		end = i + 1
 	}
 	for _, mark := range breaks {
-		if i := bytes.Index(held[:end], mark); i >= 0 && string(held[i:end]) != "\r\n" {
+		if i := bytes.Index(held[:end], mark); i >= 0 && string(held[i:end]) != "\r\n" && !endsText(held[i:end]) {
 			end = i + len(mark)
 			copy(held[i:end], "  \n"[3-len(mark):])
 		}
 	}
 	l.ahead = held[end:]
 	return held[:end]
+}
+
+// endsText tells whether there is nothing from a break on but further ones and the quote
+// that ends a text: it is of that text, and not indented, unlike all else behind a break.
+func endsText(from []byte) bool {
+	from = bytes.Trim(from, " \t\r\n\u0085\u2028\u2029")
+	return len(from) == 1 && (from[0] == '\'' || from[0] == '"')
 }
 
 // rest appends what the line has beyond its start.

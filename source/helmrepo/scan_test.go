@@ -141,6 +141,7 @@ func FuzzScan(f *testing.F) {
 	f.Add("apiVersion: v1\nentries:\n  app:\n  -\n    version: 1.0.0\n")
 	f.Add(`{"apiVersion":"v1","entries":{"app":[{"version":"1.0.0","urls":["a"]}]}}`)
 	f.Add("apiVersion: v1\nentries:\n  app:\n  - {version: 1.0.0}\n  - &a [\n")
+	f.Add("apiVersion: v1\nentries:\n  app:\n  - version: 1.0.0\n    zz: 'a\u2028'\nzzz: 'b\u2028\u2029'\n")
 	f.Add("\ufeff---\n\"apiVersion\": v1\r\nentries:\r\n  'app': # none\r\n")
 	f.Fuzz(func(t *testing.T, index string) {
 		all, err := found(t, index, "app")
@@ -160,6 +161,9 @@ func TestScanFindsWhatIsWritten(t *testing.T) {
 		{"", "#", "entries:\nversion: 3.0.0\r\n\u2028\u00a0"},
 		{"", "0", "\n0\u2028"},
 		{"", "0", "\n\u2028"},
+		{"1.0.0", "a", "ends in a break\u2028"},
+		{"1.0.0", "a", "- \u2029\u2028"},
+		{"1.0.0", "a\u2028", "\u2028"},
 	} {
 		version, address, text := c[0], c[1], c[2]
 		entry := map[string]any{"annotations": map[string]string{text: text}, "description": text, "version": version, "urls": []string{address}, "zz": text}
