@@ -35,38 +35,39 @@ const chartBytes = 32 << 20
 
 // releasePass is what one pass over a HelmRelease learns on its way.
 type releasePass struct {
-	unit       *releaseUnit
-	object     *helmv2.HelmRelease      // as the API server has it
-	status     helmv2.HelmReleaseStatus // as it is to be, see saveRelease
-	owed       bool                     // actions came to something that only status says
-	begun      time.Time
-	source     sourceName
-	snapshot   source.Snapshot
-	chartAt    int64 // generation of the HelmChart that this release's spec made, 0 for a source of others
-	chart      *charts.Chart
-	values     map[string]any
-	wish       helmrel.Wish
-	checks     *health.Checks
-	connection *connection
-	cluster    *kube.Cluster // under the account that the release acts as
-	account    string
-	actions    []Action
-	manifests  helmclient.Manifests
-	leave      func()          // gives its room to another pass
-	records    *storage.Driver // of the release at recordsOf, as they are now; nil before they are looked at
-	recordsOf  helmrel.Target
-	tried      *helmrel.Outcome // of the last step, nil before the first
-	told       []helmrel.Event  // what came of the steps
-	heard      int              // so many of those are sent
-	inventory  []kube.Key       // what the release has on the cluster, nil when that was not looked at
-	looked     bool             // for drift
-	drift      string           // what was found then, in words
-	stalled    string           // why only another input helps
-	after      time.Duration    // how long to leave it alone, where a step says so
+	unit        *releaseUnit
+	object      *helmv2.HelmRelease      // as the API server has it
+	status      helmv2.HelmReleaseStatus // as it is to be, see saveRelease
+	owed        bool                     // actions came to something that only status says
+	begun       time.Time
+	source      sourceName
+	snapshot    source.Snapshot
+	chartAt     int64 // generation of the HelmChart that this release's spec made, 0 for a source of others
+	chart       *charts.Chart
+	values      map[string]any
+	wish        helmrel.Wish
+	checks      *health.Checks
+	connection  *connection
+	cluster     *kube.Cluster // under the account that the release acts as
+	account     string
+	actions     []Action
+	manifests   helmclient.Manifests
+	leave       func()          // gives its room to another pass
+	records     *storage.Driver // of the release at recordsOf, as they are now; nil before they are looked at
+	recordsOf   helmrel.Target
+	recordsRead time.Time        // when all of them were
+	tried       *helmrel.Outcome // of the last step, nil before the first
+	told        []helmrel.Event  // what came of the steps
+	heard       int              // so many of those are sent
+	inventory   []kube.Key       // what the release has on the cluster, nil when that was not looked at
+	looked      bool             // for drift
+	drift       string           // what was found then, in words
+	stalled     string           // why only another input helps
+	after       time.Duration    // how long to leave it alone, where a step says so
 }
 
 func newReleasePass(u *releaseUnit, hr *helmv2.HelmRelease, now time.Time) *releasePass {
-	p := &releasePass{unit: u, object: hr, status: *hr.Status.DeepCopy(), begun: now}
+	p := &releasePass{unit: u, object: hr, status: *hr.Status.DeepCopy(), begun: now, recordsRead: now}
 	p.status.HelmChart = cmp.Or(p.status.HelmChart, u.chartMade())
 	return p
 }

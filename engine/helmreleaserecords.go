@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,7 +51,7 @@ func (e *Engine) watchRecords(ctx context.Context) error {
 	return nil
 }
 
-// records is a cache.ReflectorStore that keeps nothing.
+// records is a cache.ReflectorStore that keeps names alone.
 type records struct {
 	*Engine
 	namespace string // "" for all
@@ -79,12 +80,14 @@ func (s *records) Delete(obj any) error {
 // found by what is not in the list.
 func (s *records) Replace(list []any, _ string) error {
 	there := map[string]bool{}
+	s.releases.names.begin(s.namespace)
 	for _, obj := range list {
 		if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
 			there[m.Namespace+"/"+m.Name] = true
 			s.seen(m, m.ResourceVersion)
 		}
 	}
+	s.releases.names.synced(s.namespace)
 	for _, u := range s.releases.all() {
 		if u.lost(s.namespace, there) {
 			s.releases.alarm.wake(u.name)
@@ -98,7 +101,9 @@ func (s *records) Resync() error { return nil }
 
 // seen takes a record as it is now, with an empty resource version when it is gone.
 func (s *records) seen(m *metav1.PartialObjectMetadata, resourceVersion string) {
-	for _, u := range s.releases.recordedAt(recordsAt{m.Namespace, m.Labels["name"]}) {
+	at := recordsAt{m.Namespace, m.Labels["name"]}
+	s.releases.names.note(at, m.Name, resourceVersion != "")
+	for _, u := range s.releases.recordedAt(at) {
 		if u.recorded(m.Name, resourceVersion) {
 			s.releases.alarm.wake(u.name)
 		}
@@ -142,6 +147,8 @@ func (s *releaseUnits) unrecordLocked(u *releaseUnit) {
 type recordsOf struct {
 	at       recordsAt
 	versions map[string]string // resource versions, by name of the Secret
+	kept     []*corev1.Secret  // they themselves, nil when they have to be read
+	read     time.Time         // when all of them were
 	// news is what was seen of them during a pass, "" for those that are gone. Only its
 	// end can tell the pass's own writes from those of others.
 	news map[string]string
@@ -151,7 +158,7 @@ type recordsOf struct {
 func (u *releaseUnit) noteRecords(at recordsAt, versions map[string]string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.records.at, u.records.versions = at, versions
+	u.records.at, u.records.versions, u.records.kept = at, versions, nil
 }
 
 // recorded takes a change of a record, and tells whether the release has to be looked
@@ -167,7 +174,7 @@ func (u *releaseUnit) recorded(secret, resourceVersion string) bool {
 	case !r.unknown(secret, resourceVersion):
 		return false
 	}
-	u.dirty = true
+	u.dirty, r.kept = true, nil
 	return true
 }
 
@@ -181,7 +188,7 @@ func (u *releaseUnit) lost(namespace string, there map[string]bool) bool {
 	}
 	for secret := range u.records.versions {
 		if !there[at+"/"+secret] {
-			u.dirty = true
+			u.dirty, u.records.kept = true, nil
 			return true
 		}
 	}
@@ -201,6 +208,7 @@ func (r *recordsOf) overtaken() bool {
 	defer func() { r.news = nil }()
 	for secret, resourceVersion := range r.news {
 		if r.unknown(secret, resourceVersion) {
+			r.kept = nil
 			return true
 		}
 	}

@@ -25,7 +25,8 @@ type releaseUnits struct {
 	// room is for the passes that are at work: more of them at once would only be slower,
 	// each of them, and need more memory. One that waits for the cluster gives its room
 	// away, and goes on without: it is nearly done then.
-	room *semaphore.Weighted
+	room  *semaphore.Weighted
+	names recordNames // of Helm's records
 	// corrects puts drift back of releases whose spec says nothing of it.
 	corrects bool
 

@@ -3,6 +3,9 @@ package engine
 import (
 	"context"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	"github.com/plumb-gitops/plumb/apply"
@@ -107,5 +110,75 @@ func TestReleaseSeesWhatOthersRecord(t *testing.T) {
 	gone.noteRecords(recordsAt{at.StorageNamespace, at.Name}, map[string]string{"v1": "5"})
 	if gone.lost("", map[string]bool{"apps/v1": true}) || gone.lost("other", nil) || !gone.lost("apps", nil) || !gone.dirty {
 		t.Error("a record that went while nobody watched was not missed")
+	}
+}
+
+// TestRecordsOfAReleaseAreKept until anybody else writes one of them.
+func TestRecordsOfAReleaseAreKept(t *testing.T) {
+	t.Parallel()
+	at := recordsAt{"apps", "web"}
+	for name, c := range map[string]struct {
+		change func(*releaseUnit)
+		kept   bool
+	}{
+		"nothing comes":           {func(*releaseUnit) {}, true},
+		"its own write":           {func(u *releaseUnit) { u.recorded("v1", "5") }, true},
+		"somebody writes":         {func(u *releaseUnit) { u.recorded("v1", "6") }, false},
+		"somebody adds one":       {func(u *releaseUnit) { u.recorded("v2", "6") }, false},
+		"it was gone for a while": {func(u *releaseUnit) { u.lost("", map[string]bool{}) }, false},
+		"somebody writes in a pass": {func(u *releaseUnit) {
+			u.working, u.records.news = true, map[string]string{}
+			u.recorded("v1", "6")
+			u.records.overtaken()
+		}, false},
+		"the pass wrote more": {func(u *releaseUnit) { u.noteRecords(at, map[string]string{"v1": "7"}) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := &releaseUnit{}
+			u.noteRecords(at, map[string]string{"v1": "5"})
+			u.keepRecords(at, map[string]string{"v1": "5"}, []*corev1.Secret{{}}, time.Time{})
+			c.change(u)
+			if kept, _ := u.keptRecords(at); (kept != nil) != c.kept {
+				t.Errorf("kept: %t, want %t", kept != nil, c.kept)
+			}
+			if kept, _ := u.keptRecords(recordsAt{"apps", "db"}); kept != nil {
+				t.Error("those of another release are kept")
+			}
+		})
+	}
+}
+
+// TestRecordNames: that there is no record is known only once all have been seen.
+func TestRecordNames(t *testing.T) {
+	t.Parallel()
+	at := recordsAt{"apps", "web"}
+	for _, namespace := range []string{"", "apps"} {
+		n := &recordNames{}
+		if n.none(at) {
+			t.Error("before anything was seen")
+		}
+		n.begin(namespace)
+		n.note(at, "v1", true)
+		if n.synced(namespace); n.none(at) || !n.none(recordsAt{"apps", "db"}) {
+			t.Error("one is there, of one release")
+		}
+		if namespace != "" && n.none(recordsAt{"other", "web"}) {
+			t.Error("in a namespace where nobody looks")
+		}
+		n.note(at, "v2", true)
+		if n.note(at, "v1", false); n.none(at) {
+			t.Error("another one is there")
+		}
+		if n.note(at, "v2", false); !n.none(at) {
+			t.Error("all are gone")
+		}
+		n.note(at, "v3", true)
+		if n.begin(namespace); n.none(at) {
+			t.Error("while all are looked at anew")
+		}
+		if n.synced(namespace); !n.none(at) {
+			t.Error("it went while nobody watched")
+		}
 	}
 }

@@ -29,6 +29,7 @@ func (e *Engine) work(ctx context.Context, p *releasePass) {
 	if err != nil {
 		out = releaseOutcome(p, err)
 	}
+	e.keepRecords(p)
 	if ctx.Err() != nil { // the next pass, or the next start, goes on
 		if err := e.settleUp(ctx, p); err != nil {
 			e.log.Error(err, "the status could not be written", "kind", helmv2.HelmReleaseKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name)
@@ -125,27 +126,6 @@ func (e *Engine) next(ctx context.Context, p *releasePass) (helmrel.Step, *found
 		state.Drift = append(state.Drift, c.Key.String())
 	}
 	return helmrel.Decide(state), f, nil
-}
-
-// recordsNow are the records of a release. They are read once in a pass, since it knows
-// what it wrote itself; and again after an error, which may have hidden an answer. What
-// somebody else writes meanwhile shows as a conflict, or wakes the release.
-func (e *Engine) recordsNow(ctx context.Context, p *releasePass, target helmrel.Target) (f *found, err error) {
-	if p.records == nil || p.recordsOf != target {
-		p.records, err = storage.Open(ctx, p.cluster, target)
-		if p.wish.Deleting && p.account != "" && anyForbidden(err) {
-			p.cluster, p.account = p.connection.cluster, "" // its account, or the rights of that, went before it
-			p.records, err = storage.Open(ctx, p.cluster, target)
-		}
-		if err != nil {
-			return nil, err
-		}
-		p.recordsOf = target
-		e.releases.noteRecords(p.unit, target, p.records.Versions())
-	}
-	f = &found{driver: p.records}
-	f.records, err = p.records.Records()
-	return f, err
 }
 
 // detection is what becomes of drift: what the spec says, else what the engine does

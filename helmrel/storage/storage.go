@@ -65,11 +65,10 @@ var _ driver.Driver = (*Driver)(nil)
 
 // Open lists the records of a release in the namespace of its records.
 func Open(ctx context.Context, cluster *kube.Cluster, t helmrel.Target) (*Driver, error) {
-	client, err := corev1client.NewForConfigAndClient(binary(cluster.Config), cluster.HTTP)
+	d, err := Resume(ctx, cluster, t, nil)
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{Method: helmrel.ServerSide, ctx: ctx, client: client.Secrets(t.StorageNamespace), records: map[string]*kept{}}
 	selector := labels.SelectorFromSet(labels.Set{"name": t.Name, "owner": "helm"}).String()
 	list, err := d.client.List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
@@ -79,6 +78,29 @@ func Open(ctx context.Context, cluster *kube.Cluster, t helmrel.Target) (*Driver
 		d.records[list.Items[i].Name] = &kept{secret: &list.Items[i]}
 	}
 	return d, nil
+}
+
+// Resume is for whoever knows the records already: they are as another pass left them, or
+// nil when there are none. It asks nothing. If he is wrong, a write finds a record that it
+// did not expect, or not the one that it expected, and is not made.
+func Resume(ctx context.Context, cluster *kube.Cluster, t helmrel.Target, records []*corev1.Secret) (*Driver, error) {
+	client, err := corev1client.NewForConfigAndClient(binary(cluster.Config), cluster.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{Method: helmrel.ServerSide, ctx: ctx, client: client.Secrets(t.StorageNamespace), records: map[string]*kept{}}
+	for _, secret := range records {
+		d.records[secret.Name] = &kept{secret: secret}
+	}
+	return d, nil
+}
+
+// Secrets are the records as they are stored, in no order. They are not to be changed.
+func (d *Driver) Secrets() (all []*corev1.Secret) {
+	for _, k := range d.records {
+		all = append(all, k.secret)
+	}
+	return all
 }
 
 // binary has Secrets go over the wire as protobuf: a record is one long text, which JSON
