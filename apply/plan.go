@@ -93,6 +93,17 @@ func (p Plan) Changes() []Change {
 	return all
 }
 
+// Keys are all that the unit wants, in the order of Changes.
+func (p Plan) Keys() []kube.Key {
+	var all []kube.Key
+	for _, stage := range p.Stages {
+		for _, c := range stage {
+			all = append(all, c.Key)
+		}
+	}
+	return append(all, p.Kept...)
+}
+
 // Known is what the plan found out about objects that it does not write.
 func (p Plan) Known() map[kube.Key]Written {
 	out := map[kube.Key]Written{}

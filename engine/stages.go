@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"sync"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/cli-utils/pkg/object"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
@@ -186,13 +187,22 @@ func (e *Engine) grow(ctx context.Context, p *pass) error {
 // claims is what a unit has, or will have once the plan is carried out. An
 // object that is skipped belongs to it only if it did before.
 func claims(plan apply.Plan, inventory []kube.Key) []kube.Key {
+	had := sync.OnceValue(func() map[object.ObjMetadata]bool {
+		ids := make(map[object.ObjMetadata]bool, len(inventory))
+		for _, key := range inventory {
+			ids[key.ObjMetadata] = true
+		}
+		return ids
+	})
 	var out []kube.Key
-	for _, c := range plan.Changes() {
-		if c.Action != apply.Skipped || slices.ContainsFunc(inventory, func(k kube.Key) bool { return k.ObjMetadata == c.Key.ObjMetadata }) {
-			out = append(out, c.Key)
+	for _, stage := range plan.Stages {
+		for _, c := range stage {
+			if c.Action != apply.Skipped || had()[c.Key.ObjMetadata] {
+				out = append(out, c.Key)
+			}
 		}
 	}
-	return out
+	return append(out, plan.Kept...)
 }
 
 func (e *Engine) applied(ctx context.Context, p *pass) error {
@@ -211,11 +221,7 @@ func (e *Engine) applied(ctx context.Context, p *pass) error {
 			p.actions = append(p.actions, Action{Key: c.Key, Verb: string(c.Action), Detail: detail(c), Drifted: c.Drifted(), At: begun})
 		}
 	}
-	var keys []kube.Key
-	for _, c := range p.plan.Changes() {
-		keys = append(keys, c.Key)
-	}
-	p.unit.learn(result.Written, keys)
+	p.unit.learn(result.Written, p.plan.Keys())
 	if err != nil {
 		return e.refusal(err)
 	}
