@@ -165,6 +165,9 @@ func settled(w *scenario.World, ns string) {
 	for _, source := range []string{"Bucket/bucket", "OCIRepository/artifact", "HelmRepository/charts"} {
 		kind, name, _ := strings.Cut(source, "/")
 		w.Until(scenario.Key(kind, ns, name), "it has a status", func(obj *unstructured.Unstructured) bool {
+			if obj == nil {
+				return false
+			}
 			conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
 			return len(conditions) > 0
 		})
