@@ -2,8 +2,8 @@
 // Secrets, in its encoding, so that the helm command line reads them and rolls
 // back what we released.
 //
-// A Driver is for one pass over one release: it lists the records once and answers
-// from memory what the SDK asks again and again. What it writes goes to the server
+// A Driver is for one pass over one release: it lists the records once, or is told them,
+// and answers from memory what the SDK asks again and again. What it writes goes to the server
 // first. That somebody else wrote in between shows as a conflict.
 package storage
 
