@@ -356,7 +356,7 @@ func TestDrift(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found := look("ConfigMap/NS/a changed: data.a (by intruder)", "get 3, try 3", ignore)
+			found := look("ConfigMap/NS/a changed: data.a (by intruder)", "get 2, try 2", ignore)
 			if err := found.Correct(); err != nil {
 				t.Fatal(err)
 			}
