@@ -1,11 +1,9 @@
 package apply
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -14,9 +12,6 @@ import (
 	"github.com/plumb-gitops/plumb/internal/denial"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
-
-// shown is how many errors of one set a message carries.
-const shown = 10
 
 // UnknownKind says that the cluster does not serve the kind of an object.
 type UnknownKind struct{ Key kube.Key }
@@ -84,52 +79,5 @@ func refused(key kube.Key, op string, err error) error {
 	return &Refusal{Key: key, Op: op, Err: denial.Explain(err)}
 }
 
-// refusals are all that is wrong with a set.
-type refusals []error
-
-// Error implements error: sorted, and cut after the first few.
-func (r refusals) Error() string {
-	lines := make([]string, len(r))
-	for i, err := range r {
-		lines[i] = err.Error()
-	}
-	slices.Sort(lines)
-	if more := len(lines) - shown; more > 0 {
-		lines = append(lines[:shown], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Unwrap gives every error, also those that the text leaves out.
-func (r refusals) Unwrap() []error { return r }
-
 // errOverdue stands for all that was not done when the time of a pass was over.
 var errOverdue = errors.New("spec.timeout was over before all objects were written: the next attempt goes on with the rest; set a longer one")
-
-// inTime is all errors as one, nil when there are none. What failed only because the
-// time was over is one error, however many objects it is about.
-func inTime(ctx context.Context, errs []error) error {
-	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return joined(errs)
-	}
-	late := func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
-	rest := slices.DeleteFunc(slices.Clone(errs), late)
-	if len(rest) < len(errs) {
-		rest = append(rest, errOverdue)
-	}
-	return joined(rest)
-}
-
-// joined is all errors as one, nil when there are none.
-func joined(errs []error) error {
-	var kept refusals
-	for _, err := range errs {
-		if err != nil {
-			kept = append(kept, err)
-		}
-	}
-	if len(kept) == 0 {
-		return nil
-	}
-	return kept
-}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/plumb-gitops/plumb/internal/errlist"
 	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
@@ -207,30 +208,6 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-func TestJoined(t *testing.T) {
-	t.Parallel()
-	some := func(n int) []error {
-		errs := []error{nil}
-		for i := range n {
-			errs = append(errs, fmt.Errorf("object %d", i), nil)
-		}
-		return errs
-	}
-	if err := joined(some(0)); err != nil {
-		t.Errorf("no errors are %v", err)
-	}
-	for n, last := range map[int]string{1: "object 0", 10: "object 9", 12: "and 2 more"} {
-		errs := some(n)
-		lines := strings.Split(joined(errs).Error(), "\n")
-		if len(lines) != min(n, shown+1) || lines[0] != "object 0" || lines[len(lines)-1] != last || !errors.Is(joined(errs), errs[len(errs)-2]) {
-			t.Errorf("%d errors are %q", n, lines)
-		}
-		if errs[1].Error() != "object 0" || errs[0] != nil {
-			t.Error("the errors given were changed")
-		}
-	}
-}
-
 // TestOverdue: what the end of a pass cut off is one error.
 func TestOverdue(t *testing.T) {
 	t.Parallel()
@@ -238,13 +215,13 @@ func TestOverdue(t *testing.T) {
 	defer cancel()
 	late := refused(kube.Key{}, "apply", context.DeadlineExceeded)
 	other := errors.New("a is wrong")
-	if err := inTime(over, []error{late, nil, other, late}); err == nil || err.Error() != "a is wrong\n"+errOverdue.Error() {
+	if err := errlist.InTime(over, []error{late, nil, other, late}, errOverdue); err == nil || err.Error() != "a is wrong\n"+errOverdue.Error() {
 		t.Errorf("got %v", err)
 	}
-	if err := inTime(t.Context(), []error{late}); err == nil || errors.Is(err, errOverdue) {
+	if err := errlist.InTime(t.Context(), []error{late}, errOverdue); err == nil || errors.Is(err, errOverdue) {
 		t.Errorf("one slow request is %v", err)
 	}
-	if err := inTime(over, []error{nil}); err != nil {
+	if err := errlist.InTime(over, []error{nil}, errOverdue); err != nil {
 		t.Errorf("all was done, and still there is %v", err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/cli-utils/pkg/object"
 
+	"github.com/plumb-gitops/plumb/internal/errlist"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 )
@@ -84,7 +85,7 @@ func (m *merging) stage(ctx context.Context, stage []Change) (map[kube.Key]Writt
 		}
 		written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: stage[i].owned}
 	}
-	return written, joined(errs)
+	return written, errlist.Join(errs)
 }
 
 // object writes one object. A crash before the answer leaves it as the next run

@@ -15,6 +15,7 @@ import (
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/drift"
+	"github.com/plumb-gitops/plumb/internal/errlist"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 )
@@ -137,7 +138,7 @@ func (p *planning) prepare(ctx context.Context) error {
 		p.stages[stage] = append(p.stages[stage], c)
 	}
 	if len(errs) > 0 {
-		return joined(errs)
+		return errlist.Join(errs)
 	}
 	for i := range p.stages {
 		sortChanges(p.stages[i])
@@ -265,7 +266,7 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 	if lead >= 0 && slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
 		_, errs[lead] = p.ask(ctx, stage[lead]) // all that is wrong is told at once
 	}
-	return joined(errs)
+	return errlist.Join(errs)
 }
 
 // IsUnknownKind tells whether an error is, or holds, an UnknownKind.

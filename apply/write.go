@@ -11,6 +11,7 @@ import (
 
 	"github.com/plumb-gitops/plumb/drift"
 	"github.com/plumb-gitops/plumb/health"
+	"github.com/plumb-gitops/plumb/internal/errlist"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/retry"
@@ -156,7 +157,7 @@ func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Writ
 			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: owned[i]}
 		}
 	}
-	return written, inTime(ctx, errs)
+	return written, errlist.InTime(ctx, errs, errOverdue)
 }
 
 // one writes one object. A crash before the answer leaves an object that is in

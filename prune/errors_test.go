@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/plumb-gitops/plumb/internal/errlist"
 )
 
 func TestJoined(t *testing.T) {
@@ -35,7 +37,7 @@ func TestJoined(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			err := joined(test.ctx, test.errs)
+			err := errlist.InTime(test.ctx, test.errs, errOverdue)
 			if test.want == "" {
 				if err != nil {
 					t.Errorf("got %v", err)

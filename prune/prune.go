@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumb-gitops/plumb/internal/denial"
+	"github.com/plumb-gitops/plumb/internal/errlist"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/retry"
@@ -60,7 +61,7 @@ func (p *Pruner) Run(ctx context.Context, r Request) ([]Outcome, error) {
 		outcomes, failed := p.stage(ctx, r, keys)
 		all, errs = append(all, outcomes...), append(errs, failed...)
 	}
-	return all, joined(ctx, errs)
+	return all, errlist.InTime(ctx, errs, errOverdue)
 }
 
 // stages is how many there are: those of applying, and one for rights.

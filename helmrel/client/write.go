@@ -2,9 +2,7 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 	helmkube "helm.sh/helm/v3/pkg/kube"
@@ -13,6 +11,7 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/internal/errlist"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
@@ -151,20 +150,12 @@ func (c *Client) remove(key kube.Key, policy metav1.DeletionPropagation) error {
 	return err
 }
 
-// shown is how many refusals a message carries.
-const shown = 10
-
 // Refused is why objects could not be deleted, nil when all could. The SDK's own
 // words for it are that the release could not be.
 func (c *Client) Refused() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := slices.Clone(c.refused)
-	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	if more := len(all) - shown; more > 0 {
-		all = append(all[:shown], fmt.Errorf("and %d more", more))
-	}
-	return errors.Join(all...)
+	return errlist.Join(c.refused)
 }
 
 // confirm notes whether an object needs not be waited for to be gone.

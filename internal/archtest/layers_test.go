@@ -9,7 +9,7 @@ const module = "github.com/plumb-gitops/plumb"
 // everything below x. A package imports only from layers under its own, so what
 // a package knows can be told from its place here.
 var layers = [][]string{
-	{"internal/failpoint", "internal/logline", "internal/denial", "internal/memory", "internal/retry", "api/meta"},
+	{"internal/failpoint", "internal/logline", "internal/denial", "internal/errlist", "internal/memory", "internal/retry", "api/meta"},
 	{"api/kustomize/v1", "api/source/v1"},
 	{"api", "api/*"},
 	{"source", "dag", "health", "drift", "settings", "shard"},
