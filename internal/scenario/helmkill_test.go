@@ -138,6 +138,12 @@ func packChart(t *testing.T, name, version string) []byte {
 
 func (p phases) world(t *testing.T, charts string) (*scenario.World, kube.Key) {
 	t.Helper()
+	return releaseOf(t, charts, "phases", p.spec)
+}
+
+// releaseOf is a world with a release of a chart at version 1.0.0.
+func releaseOf(t *testing.T, charts, chart, spec string) (*scenario.World, kube.Key) {
+	t.Helper()
 	w := scenario.New(t)
 	w.Apply(fmt.Sprintf(`apiVersion: source.toolkit.fluxcd.io/v1
 kind: HelmRepository
@@ -149,9 +155,9 @@ kind: HelmRelease
 metadata: {name: app, namespace: %[1]s}
 spec:
   interval: 1h
-  chart: {spec: {chart: phases, version: 1.0.0, sourceRef: {kind: HelmRepository, name: charts}}}
-  %[3]s
-`, w.NS, charts, strings.ReplaceAll(p.spec, "\n", "\n  ")))
+  chart: {spec: {chart: %[3]s, version: 1.0.0, sourceRef: {kind: HelmRepository, name: charts}}}
+  %[4]s
+`, w.NS, charts, chart, strings.ReplaceAll(spec, "\n", "\n  ")))
 	return w, scenario.Key("HelmRelease", w.NS, "app")
 }
 
@@ -263,24 +269,10 @@ func TestReleaseKilledAtItsDefinitions(t *testing.T) {
 	t.Parallel()
 	charts := testhelm.Start(t, testhelm.Options{})
 	charts.Publish(t, map[string][]byte{"kinds-1.0.0.tgz": packChart(t, "kinds", "1.0.0")})
-	w := scenario.New(t)
-	w.Apply(fmt.Sprintf(`apiVersion: source.toolkit.fluxcd.io/v1
-kind: HelmRepository
-metadata: {name: charts, namespace: %[1]s}
-spec: {url: %[2]s, interval: 1h}
----
-apiVersion: helm.toolkit.fluxcd.io/v2
-kind: HelmRelease
-metadata: {name: app, namespace: %[1]s}
-spec:
-  interval: 1h
-  install: {crds: CreateReplace}
-  chart: {spec: {chart: kinds, version: 1.0.0, sourceRef: {kind: HelmRepository, name: charts}}}
-`, w.NS, charts.URL))
+	w, hr := releaseOf(t, charts.URL, "kinds", "install: {crds: CreateReplace}")
 	w.StartWith([]string{"PLUMB_KILL_AT=release.install>release.definition:1"})
 	w.Died()
 	w.Start()
-	hr := scenario.Key("HelmRelease", w.NS, "app")
 	w.Ready(hr, "Helm install succeeded")
 	w.Has(hr, "1", "status", "history", "count")
 }

@@ -1,13 +1,9 @@
 package scenario_test
 
 import (
-	"bufio"
-	"context"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,17 +14,7 @@ import (
 // uninstalling starts plumb uninstall, which goes on while the test does.
 func uninstalling(t *testing.T, w *scenario.World, args ...string) *watching {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, scenario.Plumb(), append([]string{"uninstall", "--yes", "--kubeconfig", w.Kubeconfig}, args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return &watching{t: t, cmd: cmd, lines: bufio.NewScanner(out)}
+	return going(t, append([]string{"uninstall", "--yes", "--kubeconfig", w.Kubeconfig}, args...)...)
 }
 
 // ends waits until the command ends by itself, and returns what it still said.

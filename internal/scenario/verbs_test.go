@@ -27,9 +27,15 @@ type watching struct {
 // watch starts a command against a world's cluster.
 func watch(w *scenario.World, t *testing.T, args ...string) *watching {
 	t.Helper()
+	return going(t, append(args, "--kubeconfig", w.EngineKubeconfig(), "-n", w.NS)...)
+}
+
+// going starts a command, which goes on while the test does.
+func going(t *testing.T, args ...string) *watching {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // says would wait for ever
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, scenario.Plumb(), append(args, "--kubeconfig", w.EngineKubeconfig(), "-n", w.NS)...)
+	cmd := exec.CommandContext(ctx, scenario.Plumb(), args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
