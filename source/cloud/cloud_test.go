@@ -10,18 +10,39 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/plumb-gitops/plumb/source/cloud"
 )
 
+// sent are the forms that a login endpoint was sent; tests that share an
+// endpoint log in at the same time.
+type sent struct {
+	sync.Mutex
+	forms []url.Values
+}
+
+func (s *sent) add(form url.Values) {
+	s.Lock()
+	defer s.Unlock()
+	s.forms = append(s.forms, form)
+}
+
+func (s *sent) all() []url.Values {
+	s.Lock()
+	defer s.Unlock()
+	return slices.Clone(s.forms)
+}
+
 // login is the login endpoint of every provider: it takes the token of the
 // service account and gives one of its own.
-func login(t *testing.T) (server *httptest.Server, forms *[]url.Values) {
+func login(t *testing.T) (server *httptest.Server, forms *sent) {
 	t.Helper()
-	forms = &[]url.Values{}
+	forms = &sent{}
 	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := r.ParseForm(); err != nil {
 			http.Error(w, "no form", http.StatusBadRequest)
@@ -31,7 +52,7 @@ func login(t *testing.T) (server *httptest.Server, forms *[]url.Values) {
 		case strings.Contains(r.URL.Path, "openid-configuration"):
 			fmt.Fprintf(w, `{"token_endpoint":"%[1]s/tenant/oauth2/v2.0/token","authorization_endpoint":"%[1]s/tenant/a","issuer":"%[1]s/tenant/v2.0"}`, "https://"+r.Host)
 		case r.Form.Get("Action") == "AssumeRoleWithWebIdentity":
-			*forms = append(*forms, r.Form)
+			forms.add(r.Form)
 			fmt.Fprint(w, `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKID</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`)
 		case strings.HasSuffix(r.Header.Get("X-Amz-Target"), "GetAuthorizationToken"):
 			w.Header().Set("Content-Type", "application/x-amz-json-1.1")
@@ -43,7 +64,7 @@ func login(t *testing.T) (server *httptest.Server, forms *[]url.Values) {
 			}
 			fmt.Fprint(w, `{"refresh_token":"the registry's"}`)
 		default:
-			*forms = append(*forms, r.Form)
+			forms.add(r.Form)
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"access_token":"theirs","token_type":"Bearer","expires_in":3600,"issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`)
 		}
@@ -95,8 +116,8 @@ func TestTokensForClusters(t *testing.T) {
 			if err != nil || !test.want(token) {
 				t.Fatalf("token %q, %v", token, err)
 			}
-			if len(*forms) != 1 || (*forms)[0].Get(test.field) != test.sent {
-				t.Errorf("the provider was sent %v", *forms)
+			if got := forms.all(); len(got) != 1 || got[0].Get(test.field) != test.sent {
+				t.Errorf("the provider was sent %v", got)
 			}
 		})
 	}
