@@ -163,7 +163,7 @@ func newEngine(ctx context.Context, o Options, c client.Client) *Engine {
 		Options:      o,
 		client:       c,
 		log:          o.Log,
-		events:       newRecorder(c, instance),
+		events:       newRecorder(c, o.Log, instance),
 		graph:        dag.New(byName),
 		units:        &units{set: map[types.NamespacedName]*unit{}, cycles: map[types.NamespacedName]bool{}},
 		snapshots:    newSnapshots(),

@@ -4,21 +4,33 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
 	"github.com/plumb-gitops/plumb/apply"
+	"github.com/plumb-gitops/plumb/internal/retry"
 )
 
-// queued is how many events may wait for the API server. When it is that far
-// behind, the oldest news is dropped, not the pass held up.
-const queued = 1000
+// senders is how many events are sent at once: enough that none wait while the API
+// server keeps up, and few beside the requests that do the work.
+const senders = 4
+
+const (
+	sendWithin = 30 * time.Second // for one event
+	sendAgain  = time.Second      // after the API server did not take one
+	// stale is when a notice is not sent again: something else is wrong with it.
+	stale = 10 * time.Minute
+	// parting is how long a stop waits for what is not sent yet.
+	parting = 5 * time.Second
+)
 
 // mostLines bounds how many objects one event lists.
 const mostLines = 50
@@ -27,53 +39,87 @@ const mostLines = 50
 // clients look for them, with their time in microseconds.
 type recorder struct {
 	client   client.Client
+	log      logr.Logger
 	reporter string
 	instance string
-	queue    chan *corev1.Event
+	outbox   *outbox
 }
 
-func newRecorder(c client.Client, instance string) *recorder {
-	return &recorder{client: c, reporter: "plumb", instance: instance, queue: make(chan *corev1.Event, queued)}
+func newRecorder(c client.Client, log logr.Logger, instance string) *recorder {
+	return &recorder{client: c, log: log, reporter: "plumb", instance: instance, outbox: newOutbox(mostWaiting)}
 }
 
 // Start sends until ctx ends.
 func (r *recorder) Start(ctx context.Context) error {
-	log := logr.FromContextOrDiscard(ctx)
-	for {
+	var sending sync.WaitGroup
+	for range senders {
+		sending.Go(func() {
+			for n := r.outbox.take(ctx); n != nil; n = r.outbox.take(ctx) {
+				r.send(ctx, n)
+			}
+		})
+	}
+	sending.Wait()
+	return nil
+}
+
+// Finish sends what is left, as far as there is time for it. Nothing may be told any
+// more.
+func (r *recorder) Finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, parting)
+	defer cancel()
+	r.outbox.close()
+	_ = r.Start(ctx) // has no errors
+}
+
+// send sends an event. What the API server does not take for a passing reason stays in
+// the outbox; the name makes sure that it is there once, whatever came of the attempts.
+func (r *recorder) send(ctx context.Context, n *notice) {
+	limited, cancel := context.WithTimeout(ctx, sendWithin)
+	defer cancel()
+	err := r.client.Create(limited, r.event(n))
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err):
+	case apierrors.IsNotFound(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause): // it went with its namespace
+	case ctx.Err() != nil: // the next one sends it, see Finish
+		r.outbox.putBack(n)
+	case (retry.Passing(err) || limited.Err() != nil) && time.Since(n.at) < stale:
+		r.outbox.putBack(n)
 		select {
 		case <-ctx.Done():
-			return nil
-		case event := <-r.queue:
-			if err := r.client.Create(ctx, event); err != nil && ctx.Err() == nil {
-				log.Error(err, "event lost", "object", event.InvolvedObject.Name, "reason", event.Reason)
-			}
+		case <-time.After(sendAgain):
 		}
+	default:
+		r.log.Error(err, "event lost", "kind", n.about.Kind, "namespace", n.about.Namespace, "name", n.about.Name, "reason", n.reason)
+	}
+	if warnings, others := r.outbox.forgotten(time.Now()); warnings+others > 0 {
+		r.log.Info("events were dropped: more waited for the API server than is kept for it", "warnings", warnings, "others", others)
 	}
 }
 
-// event queues one event. It never blocks.
-func (r *recorder) event(obj client.Object, gvk string, kind string, warning bool, reason, message string, annotations map[string]string, now time.Time) {
-	eventType := corev1.EventTypeNormal
-	if warning {
-		eventType = corev1.EventTypeWarning
-	}
-	event := &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:        fmt.Sprintf("%s.%x", clipName(obj.GetName()), now.UnixNano()),
-			Namespace:   obj.GetNamespace(),
-			Annotations: annotations,
-		},
-		InvolvedObject: corev1.ObjectReference{
+// tell queues an event. It never blocks.
+func (r *recorder) tell(obj client.Object, gvk string, kind string, warning bool, reason, message string, annotations map[string]string, now time.Time) {
+	r.outbox.put(&notice{
+		about: corev1.ObjectReference{
 			APIVersion: gvk, Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion(),
 		},
-		Reason: reason, Message: clipEvent(message), Type: eventType, Count: 1, Action: reason,
-		FirstTimestamp: metav1.NewTime(now), LastTimestamp: metav1.NewTime(now), EventTime: metav1.NewMicroTime(now),
+		warning: warning, reason: reason, message: clipEvent(message), annotations: annotations, at: now,
+	})
+}
+
+// event is a notice as the API server takes it.
+func (r *recorder) event(n *notice) *corev1.Event {
+	return &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        fmt.Sprintf("%s.%x", clipName(n.about.Name), n.serial),
+			Namespace:   n.about.Namespace,
+			Annotations: n.annotations,
+		},
+		InvolvedObject: n.about,
+		Reason:         n.reason, Message: n.message, Type: typeOf(n.warning), Count: 1, Action: n.reason,
+		FirstTimestamp: metav1.NewTime(n.at), LastTimestamp: metav1.NewTime(n.at), EventTime: metav1.NewMicroTime(n.at),
 		Source:              corev1.EventSource{Component: kustomizev1.FieldManager},
 		ReportingController: r.reporter, ReportingInstance: r.instance,
-	}
-	select {
-	case r.queue <- event:
-	default:
 	}
 }
 
@@ -86,7 +132,7 @@ func (e *Engine) announce(p *pass, out Outcome) {
 		if out.Revision != "" {
 			annotations[kustomizev1.RevisionEventKey] = out.Revision
 		}
-		e.events.event(p.object, kustomizev1.GroupVersion.String(), kustomizev1.KustomizationKind, warning, reason, message, annotations, when)
+		e.events.tell(p.object, kustomizev1.GroupVersion.String(), kustomizev1.KustomizationKind, warning, reason, message, annotations, when)
 		e.log.Info(message, "kind", kustomizev1.KustomizationKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name, "reason", reason, "revision", out.Revision)
 	}
 	var done, back, found []string

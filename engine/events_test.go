@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,16 +70,20 @@ func TestEventsFit(t *testing.T) {
 	}
 }
 
+// queued are the events that wait to be sent.
+func queued(r *recorder) (out []*corev1.Event) {
+	r.outbox.close()
+	for n := r.outbox.take(context.Background()); n != nil; n = r.outbox.take(context.Background()) {
+		out = append(out, r.event(n))
+	}
+	return out
+}
+
 // sent are the events that a pass with this outcome queues.
 func sent(out Outcome) []*corev1.Event {
-	e := &Engine{events: newRecorder(nil, "instance"), log: logr.Discard(), now: func() time.Time { return noon }}
+	e := &Engine{events: newRecorder(nil, logr.Discard(), "instance"), log: logr.Discard(), now: func() time.Time { return noon }}
 	e.announce(&pass{unit: &unit{name: web}, object: kustomization()}, out)
-	close(e.events.queue)
-	var out2 []*corev1.Event
-	for event := range e.events.queue {
-		out2 = append(out2, event)
-	}
-	return out2
+	return queued(e.events)
 }
 
 func TestAnnounce(t *testing.T) {
@@ -132,13 +137,42 @@ func TestEventsSayWhenAndOfWhichRevision(t *testing.T) {
 	}
 }
 
-func TestEventsNeverHoldAPassUp(t *testing.T) {
+// TestEventsOfOnePassHaveTheirOwnNames: two of one moment are two objects.
+func TestEventsOfOnePassHaveTheirOwnNames(t *testing.T) {
 	t.Parallel()
-	r := newRecorder(nil, "instance")
-	for range queued + 1 {
-		r.event(kustomization(), "v1", "Kustomization", false, "Reason", "message", nil, noon)
+	acted := noon.Add(-time.Second)
+	names := map[string]bool{}
+	events := sent(Outcome{Next: Wait, Reason: meta.ProgressingReason, Message: "m", Actions: []Action{
+		{Key: configMap("a"), Verb: "created", At: acted}, {Key: configMap("b"), Verb: "configured", Drifted: true, At: acted},
+	}})
+	for _, e := range events {
+		names[e.Name] = true
 	}
-	if len(r.queue) != queued {
-		t.Errorf("%d events are queued, want %d", len(r.queue), queued)
+	if len(events) != 2 || len(names) != 2 {
+		t.Errorf("%d events under %d names, want two of each", len(events), len(names))
+	}
+}
+
+// TestStormFits: all warnings of 15,000 units stay, whatever else they told.
+func TestStormFits(t *testing.T) {
+	t.Parallel()
+	r := newRecorder(nil, logr.Discard(), "instance")
+	const units = 15000
+	message := strings.Repeat("x", 1000)
+	for range units {
+		r.tell(kustomization(), "v1", "Kustomization", false, "Reason", message, nil, noon)
+		r.tell(kustomization(), "v1", "Kustomization", true, "Reason", message, nil, noon)
+	}
+	if r.outbox.bytes > mostWaiting {
+		t.Errorf("%d bytes wait, at most %d may", r.outbox.bytes, mostWaiting)
+	}
+	warnings := 0
+	for _, event := range queued(r) {
+		if event.Type == corev1.EventTypeWarning {
+			warnings++
+		}
+	}
+	if warnings != units {
+		t.Errorf("%d warnings stay, want %d", warnings, units)
 	}
 }

@@ -70,7 +70,7 @@ func (e externalArtifacts) failedArtifact(name sourceName, obj *sourcev1.Externa
 	wait := e.retries.next(name, time.Minute)
 	out := Outcome{Reason: fetch.Reason(err, sourcev1.ReadOperationFailedReason), Next: Retry, Message: err.Error()}
 	if e.retries.count(name) == 1 && e.share.ours(objectName(name), obj.Labels) {
-		e.events.event(obj, sourcev1.GroupVersion.String(), name.Kind, true, out.Reason, out.Message, nil, e.now())
+		e.events.tell(obj, sourcev1.GroupVersion.String(), name.Kind, true, out.Reason, out.Message, nil, e.now())
 		e.log.Info(out.Message, "kind", name.Kind, "namespace", name.Namespace, "name", name.Name, "reason", out.Reason)
 	}
 	e.observe(Progress{Kind: name.Kind, Name: name.NamespacedName, Outcome: out, Attempts: e.retries.count(name)})

@@ -31,7 +31,7 @@ func (e *Engine) reportConfig(ctx context.Context, p *configPass, failure error)
 		return 0, err
 	}
 	if now := readyOf(next.Conditions); was == nil || was.Status != now.Status || was.Reason != now.Reason || was.Message != now.Message {
-		e.events.event(p.object, clusterconfigv1.GroupVersion.String(), clusterconfigv1.FluxConfigKind, now.Status == metav1.ConditionFalse, now.Reason, now.Message, nil, e.now())
+		e.events.tell(p.object, clusterconfigv1.GroupVersion.String(), clusterconfigv1.FluxConfigKind, now.Status == metav1.ConditionFalse, now.Reason, now.Message, nil, e.now())
 		e.log.Info(now.Message, "kind", clusterconfigv1.FluxConfigKind, "namespace", p.name.Namespace, "name", p.name.Name, "reason", now.Reason)
 	}
 	return wait, nil

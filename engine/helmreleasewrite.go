@@ -156,6 +156,6 @@ func (e *Engine) announceRelease(p *releasePass, warning bool, reason, message s
 	if p.wish.Chart.Digest != "" {
 		annotations[helmv2.OCIDigestEventKey] = p.wish.Chart.Digest
 	}
-	e.events.event(p.object, helmv2.GroupVersion.String(), helmv2.HelmReleaseKind, warning, reason, message, annotations, e.now())
+	e.events.tell(p.object, helmv2.GroupVersion.String(), helmv2.HelmReleaseKind, warning, reason, message, annotations, e.now())
 	e.log.Info(message, "kind", helmv2.HelmReleaseKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name, "reason", reason)
 }

@@ -91,7 +91,9 @@ func Run(ctx context.Context, o Options, started func()) error {
 			}
 		}()
 	}
-	return e.together(ctx, mgr.Start)
+	err = e.together(ctx, mgr.Start)
+	e.events.Finish(context.WithoutCancel(ctx))
+	return err
 }
 
 // kinds are those that the engine works on.

@@ -81,7 +81,7 @@ func (e *Engine) announceSource(name sourceName, was, obj fetch.Object, out Outc
 			reason = sourcev1.NewArtifactReason
 		}
 	}
-	e.events.event(obj, sourcev1.GroupVersion.String(), name.Kind, !out.Ready(), reason, out.Message, annotations, e.now())
+	e.events.tell(obj, sourcev1.GroupVersion.String(), name.Kind, !out.Ready(), reason, out.Message, annotations, e.now())
 	e.log.Info(out.Message, "kind", name.Kind, "namespace", name.Namespace, "name", name.Name, "reason", reason, "revision", out.Revision)
 }
 
