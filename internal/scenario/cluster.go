@@ -165,17 +165,21 @@ type User struct {
 // String is what a failed test shows.
 func (e Event) String() string { return e.Verb + " " + e.RequestURI }
 
-// Mark is a place in the audit log.
-type Mark int64
+// Mark is a moment, with the place in the audit log up to which it had come by then.
+type Mark struct {
+	offset int64
+	at     time.Time
+}
 
-// Mark is the end of the audit log now.
+// Mark is now. A request is logged when it was answered, and what it did may be seen
+// before that: so the place alone does not tell what came later.
 func (c *Cluster) Mark(tb testing.TB) Mark {
 	tb.Helper()
 	info, err := os.Stat(c.AuditLog)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return Mark(info.Size())
+	return Mark{info.Size(), time.Now().Truncate(time.Microsecond)} // as exact as the log is
 }
 
 // Requests are the requests of a user since a mark, watches and the lease left
@@ -192,8 +196,8 @@ func (c *Cluster) Requests(tb testing.TB, since Mark, user string) []Event {
 	return out
 }
 
-// Audit is what the audit log says since a mark of requests in which a user has a
-// part.
+// Audit is what the audit log says of requests that came since a mark, and in which a
+// user has a part.
 func (c *Cluster) Audit(tb testing.TB, since Mark, user string) []Event {
 	tb.Helper()
 	file, err := os.Open(c.AuditLog)
@@ -201,7 +205,7 @@ func (c *Cluster) Audit(tb testing.TB, since Mark, user string) []Event {
 		tb.Fatal(err)
 	}
 	defer file.Close()
-	if _, err := file.Seek(int64(since), io.SeekStart); err != nil {
+	if _, err := file.Seek(since.offset, io.SeekStart); err != nil {
 		tb.Fatal(err)
 	}
 	var out []Event
@@ -218,7 +222,9 @@ func (c *Cluster) Audit(tb testing.TB, since Mark, user string) []Event {
 		if err := json.Unmarshal(line, &e); err != nil {
 			tb.Fatal(err)
 		}
-		out = append(out, e)
+		if !e.Time.Before(since.at) {
+			out = append(out, e)
+		}
 	}
 }
 

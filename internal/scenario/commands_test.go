@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,16 +35,13 @@ func TestServesHealthAndMetrics(t *testing.T) {
 	w.Kustomization("app", "./app", "")
 	w.Start()
 	w.Ready(w.Unit("app"))
+	w.Says("msg=running")
 	for _, tc := range []struct{ server, path, want string }{
 		{"health", "/healthz", "ok"},
 		{"health", "/readyz", "ok"},
 		{"metrics", "/metrics", `controller_runtime_reconcile_total{controller="kustomization"`},
 	} {
-		address := regexp.MustCompile(`msg="serving ` + tc.server + `" address=(\S+)`).FindStringSubmatch(w.Log())
-		if address == nil {
-			t.Fatalf("no address of %s in the log", tc.server)
-		}
-		response, err := http.Get("http://" + address[1] + tc.path)
+		response, err := http.Get(w.Serving(tc.server) + tc.path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/scenario"
 	"github.com/plumb-gitops/plumb/internal/testhelm"
+	"github.com/plumb-gitops/plumb/live"
 )
 
 // told is what a FluxConfig said of its compliance, in order, and where it said
@@ -20,15 +22,11 @@ type told struct {
 	mu     sync.Mutex
 	states []string
 	wrong  []string
-	seen   map[string]bool // resource versions
-	more   *sync.Cond
+	newest string        // resource version
+	more   chan struct{} // has one when something was said
 }
 
-func newTold() *told {
-	s := &told{seen: map[string]bool{}}
-	s.more = sync.NewCond(&s.mu)
-	return s
-}
+func newTold() *told { return &told{more: make(chan struct{}, 1)} }
 
 // say notes a state, unless it is the last one still.
 func (s *told) say(version, state, wrong string) {
@@ -40,21 +38,36 @@ func (s *told) say(version, state, wrong string) {
 	if wrong != "" {
 		s.wrong = append(s.wrong, wrong)
 	}
-	s.seen[version] = true
-	s.more.Broadcast()
+	s.newest = version
+	select {
+	case s.more <- struct{}{}:
+	default: // there is one
+	}
 }
 
 // until returns what was said since the last call and until the FluxConfig was as it is
 // given here, beginning with what held before.
-func (s *told) until(obj *unstructured.Unstructured) (states, wrong []string) {
+func (s *told) until(t *testing.T, obj *unstructured.Unstructured) (states, wrong []string) {
+	t.Helper()
+	for late := time.After(scenario.Patience()); !s.came(obj.GetResourceVersion()); {
+		select {
+		case <-s.more:
+		case <-late:
+			t.Fatalf("resource version %s of the FluxConfig was not seen", obj.GetResourceVersion())
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.seen[obj.GetResourceVersion()] {
-		s.more.Wait()
-	}
 	states, wrong = slices.Clone(s.states), s.wrong
 	s.states, s.wrong = s.states[max(0, len(s.states)-1):], nil
 	return states, wrong
+}
+
+// came tells whether a version, or one behind it, was seen.
+func (s *told) came(version string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest != "" && !live.Older(s.newest, version)
 }
 
 // follow listens to a FluxConfig. Whenever it says Compliant, each object that it lists
@@ -107,7 +120,7 @@ func TestFluxConfigComplianceThroughUpgrades(t *testing.T) {
 	w.Apply(configuration(w, repo, "./apps"))
 	said.follow(w, key)
 	w.Start()
-	said.until(w.Ready(key, "Compliant"))
+	said.until(t, w.Ready(key, "Compliant"))
 	for _, upgrade := range []struct {
 		name, kind string // whose revision tells that it is done
 		make       func() (revision string)
@@ -118,7 +131,7 @@ func TestFluxConfigComplianceThroughUpgrades(t *testing.T) {
 		{"the chart", "HelmRelease/r", func() string { publish("1.1.0"); return "1.1.0" }},
 	} {
 		revision := upgrade.make()
-		states, wrong := said.until(w.Until(key, "it is compliant after a change of "+upgrade.name, func(obj *unstructured.Unstructured) bool {
+		states, wrong := said.until(t, w.Until(key, "it is compliant after a change of "+upgrade.name, func(obj *unstructured.Unstructured) bool {
 			return compliant(obj) && slices.Contains(revisions(obj), upgrade.kind+" "+revision)
 		}))
 		if want := []string{"Compliant", "Pending", "Compliant"}; !slices.Equal(states, want) {

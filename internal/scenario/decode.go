@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -73,17 +74,26 @@ func (w *World) Refresh() {
 	}
 }
 
-// Serving is where the engine, or the last one that was started, serves something,
-// as its log says.
+// Serving is where the engine, or the last one that was started, serves something: it
+// waits until its log says so.
 func (w *World) Serving(what string) (url string) {
 	w.tb.Helper()
-	for line := range strings.Lines(w.Log()) {
-		if _, address, ok := strings.Cut(line, "\"serving "+what+"\" address="); ok {
+	w.Again("the engine serves "+what, func() bool {
+		url = w.serving(what)
+		return url != ""
+	})
+	return url
+}
+
+// serving is what Serving waits for, "" as long as the log does not say it.
+func (w *World) serving(what string) (url string) {
+	w.logMu.Lock()
+	said := w.log.String()[w.begun:]
+	w.logMu.Unlock()
+	for line := range strings.Lines(said) {
+		if _, address, ok := strings.Cut(line, "\"serving "+what+"\" address="); ok && strings.HasSuffix(address, "\n") {
 			url = "http://" + strings.TrimSpace(address)
 		}
-	}
-	if url == "" {
-		w.tb.Fatalf("the engine does not serve %s", what)
 	}
 	return url
 }
@@ -91,14 +101,18 @@ func (w *World) Serving(what string) (url string) {
 // User is whom the engine acts as, by which the audit log tells its requests.
 func (w *World) User() string { return w.user }
 
-// Says waits until the engine has logged a text. A log tells nobody of what comes, so
-// it is read again.
+// Says waits until the engine has logged a text. A log tells nobody of what comes.
 func (w *World) Says(text string) {
 	w.tb.Helper()
-	err := wait.PollUntilContextTimeout(w.tb.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		return strings.Contains(w.Log(), text), nil
-	})
+	w.Again(fmt.Sprintf("the engine has logged %q", text), func() bool { return strings.Contains(w.Log(), text) })
+}
+
+// Again waits until something is so of which nobody tells that it has become so: it is
+// looked at again and again.
+func (w *World) Again(what string, is func() bool) {
+	w.tb.Helper()
+	err := wait.PollUntilContextTimeout(w.tb.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) { return is(), nil })
 	if err != nil {
-		w.tb.Fatalf("the engine has not said %q", text)
+		w.tb.Fatalf("waiting until %s: %v", what, err)
 	}
 }

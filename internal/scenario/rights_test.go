@@ -253,6 +253,17 @@ func atoms(rules []rbacv1.PolicyRule) (out []rbacv1.PolicyRule) {
 	return out
 }
 
+// inForce waits until the engine's account has a right of a rule, or has it no more.
+func inForce(w *scenario.World, has bool, r rbacv1.PolicyRule, namespace string) {
+	w.TB().Helper()
+	right := scenario.Right{Verb: r.Verbs[0], Group: r.APIGroups[0], Resource: r.Resources[0], Namespace: namespace}
+	right.Resource, right.Subresource, _ = strings.Cut(right.Resource, "/")
+	if len(r.ResourceNames) > 0 {
+		right.Name = r.ResourceNames[0]
+	}
+	w.May(engineUser, has, right)
+}
+
 func ruleName(r rbacv1.PolicyRule) string {
 	return strings.Join(r.Verbs, ",") + " " + strings.Trim(strings.Join(r.Resources, ",")+"."+strings.Join(r.APIGroups, ","), ".")
 }
@@ -264,6 +275,8 @@ func TestInstalledRights(t *testing.T) {
 	w := scenario.Alone(t)
 	plumb(t, w.Kubeconfig, 0, "install", "--image", "plumb:v1")
 	w.Refresh()
+	inForce(w, true, install.EngineRules()[0], "")
+	inForce(w, true, install.LeaseRules()[0], "kube-system")
 	repo := w.Git.Repo(t, "team", fleet("team"))
 	mark := w.Mark(t)
 	asInstalled(t, w)
@@ -322,7 +335,11 @@ func TestInstalledRights(t *testing.T) {
 func withoutRule(t *testing.T, w *scenario.World, role kube.Key, rules []rbacv1.PolicyRule, i int, work func(ns string)) {
 	t.Run("without/"+ruleName(rules[i]), func(t *testing.T) {
 		setRules(t, w, role, slices.Delete(slices.Clone(rules), i, i+1))
-		defer setRules(t, w, role, rules)
+		inForce(w, false, rules[i], role.Namespace)
+		defer func() {
+			setRules(t, w, role, rules)
+			inForce(w, true, rules[i], role.Namespace)
+		}()
 		mark := w.Mark(t)
 		work(fmt.Sprintf("without-%d", i))
 		w.Await(t, mark, engineUser, "refusal", func(e scenario.Event) bool {

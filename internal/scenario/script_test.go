@@ -62,6 +62,8 @@ func TestScripts(t *testing.T) {
 			"running":   command(0, (*script).running),
 			"leading":   command(0, (*script).leading),
 			"quiet":     command(1, (*script).quiet),
+			"allowed":   command(3, (*script).allowed),
+			"tells":     command(2, (*script).tells),
 			"handled":   command(2, (*script).handled),
 			"gitdown":   command(1, (*script).gitDown),
 			"bucket":    command(3, (*script).bucket),

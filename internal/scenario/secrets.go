@@ -208,10 +208,11 @@ func (w *World) hides(where, text string) {
 
 // metrics is what the engine serves, "" when none runs.
 func (w *World) metrics() string {
-	if !w.Running() || !strings.Contains(w.Log(), "serving metrics") {
+	address := w.serving("metrics")
+	if !w.Running() || address == "" {
 		return ""
 	}
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, w.Serving("metrics")+"/metrics", http.NoBody)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, address+"/metrics", http.NoBody)
 	if err != nil {
 		return ""
 	}

@@ -14,8 +14,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/install"
 	"github.com/plumb-gitops/plumb/internal/scenario"
+	"github.com/plumb-gitops/plumb/shard"
 )
 
 // engines are several engines on one world, each with a name of its own.
@@ -90,22 +92,35 @@ func (e *engines) writers(since scenario.Mark) map[string][]string {
 	return out
 }
 
-func (e *engines) await(revision string, units int) {
+func (e *engines) await(revision string, units []string) {
 	e.t.Helper()
-	for i := range units {
-		e.w.Ready(e.w.Unit(fmt.Sprintf("u%02d", i)), revision)
+	for _, name := range units {
+		e.w.Ready(e.w.Unit(name), revision)
 	}
+}
+
+// spread are names of so many Kustomizations, of which each shard has one at least:
+// by chance an engine may be left without any.
+func spread(ns string, units, shards int) (names []string) {
+	for i := range units {
+		name := fmt.Sprintf("u%02d", i)
+		for n := 0; shard.Of(shards, kustomizev1.KustomizationKind, ns, name) != i%shards; n++ {
+			name = fmt.Sprintf("u%02d-%d", i, n)
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // TestShards: several engines share the work, nothing is done by two of them, whoever
 // dies or leaves is stood in for, and dependencies hold across all of them.
 func TestShards(t *testing.T) {
 	t.Parallel()
-	const units = 12
 	w := scenario.New(t)
 	files := map[string]string{}
-	for i := range units {
-		files[fmt.Sprintf("u%02d/cm.yaml", i)] = configMap(w.NS, fmt.Sprintf("u%02d", i), "1")
+	units := spread(w.NS, 12, 9)
+	for _, name := range units {
+		files[name+"/cm.yaml"] = configMap(w.NS, name, "1")
 	}
 	repo := w.Git.Repo(t, "repo", files)
 	w.Source("repo", repo, "interval: 1s")
@@ -116,12 +131,12 @@ func TestShards(t *testing.T) {
 	}
 	e.balanced(3, 9)
 	mark := w.Mark(t)
-	for i := range units {
+	for i, name := range units {
 		extra := ""
 		if i > 0 {
-			extra = fmt.Sprintf("dependsOn: [{name: u%02d}]", i-1)
+			extra = fmt.Sprintf("dependsOn: [{name: %s}]", units[i-1])
 		}
-		w.Kustomization(fmt.Sprintf("u%02d", i), fmt.Sprintf("./u%02d", i), extra)
+		w.Kustomization(name, "./"+name, extra)
 	}
 	e.await("main@sha1:"+repo.Git("rev-parse", "HEAD"), units)
 	all := map[string]bool{}
@@ -137,7 +152,7 @@ func TestShards(t *testing.T) {
 
 	e.end("b", syscall.SIGKILL)
 	mark = w.Mark(t)
-	files["u05/cm.yaml"] = configMap(w.NS, "u05", "2")
+	files[units[5]+"/cm.yaml"] = configMap(w.NS, units[5], "2")
 	revision := repo.Commit(files)
 	e.await(revision, units)
 	for unit, by := range e.writers(mark) {
@@ -151,7 +166,7 @@ func TestShards(t *testing.T) {
 	mark = w.Mark(t)
 	e.end("a", syscall.SIGTERM)
 	e.balanced(1, 9)
-	files["u00/cm.yaml"] = configMap(w.NS, "u00", "3")
+	files[units[0]+"/cm.yaml"] = configMap(w.NS, units[0], "3")
 	e.await(repo.Commit(files), units)
 	for unit, by := range e.writers(mark) {
 		if by[len(by)-1] != "c" {
@@ -219,6 +234,7 @@ func installedShards(t *testing.T, w *scenario.World) {
 		t.Error("one engine has rights to the leases of shards")
 	}
 	plumb(t, w.Kubeconfig, 0, "install", "--shards", "3", "--replicas", "1")
+	inForce(w, true, install.ShardRules()[0], "flux-system")
 	mark := w.Mark(t)
 	asInstalled(t, w)
 	shared := func(n int) {

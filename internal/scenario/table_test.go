@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/scenario"
 )
 
 // show REF: prints an object as it is now, of whatever kind; compare with stdout.
@@ -23,6 +27,28 @@ func (s *script) show(args []string) {
 	s.ts.Check(err)
 	_, err = s.ts.Stdout().Write(raw)
 	s.ts.Check(err)
+}
+
+// allowed ACCOUNT VERB GROUP/RESOURCE: waits until a service account in $NS may do
+// something there; the group of the core is empty.
+func (s *script) allowed(args []string) {
+	group, resource, _ := strings.Cut(args[2], "/")
+	s.May(kube.ServiceAccount(s.NS, args[0]), true, scenario.Right{Namespace: s.NS, Verb: args[1], Group: group, Resource: resource})
+}
+
+// tells REGEXP ARGS...: a command of Plumb, again until it ends well and its output has
+// what somebody else writes in his own time; compare with stdout.
+func (s *script) tells(args []string) {
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	s.Again("plumb tells "+args[0], func() bool {
+		out, _, code := s.Plumb(s.ts.MkAbs("."), args[1:]...)
+		if code != 0 || !wanted.MatchString(out) {
+			return false
+		}
+		_, err := s.ts.Stdout().Write([]byte(out))
+		s.ts.Check(err)
+		return true
+	})
 }
 
 // running: waits until the engine has read the cluster, and works.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/cli-utils/pkg/object"
 
 	"github.com/plumb-gitops/plumb/internal/kube"
+	"github.com/plumb-gitops/plumb/internal/retry"
 )
 
 // kinds are the kinds that tests name in short.
@@ -77,7 +79,7 @@ func (w *World) Until(key kube.Key, what string, done func(*unstructured.Unstruc
 	var last *unstructured.Unstructured
 	ctx, cancel := context.WithTimeout(w.tb.Context(), patience)
 	defer cancel()
-	resource, err := w.Resource(key.GVK(), key.Namespace)
+	resource, err := w.resource(key.GVK(), key.Namespace)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -106,13 +108,14 @@ func (w *World) UntilAll(kind, namespace, what string, done func([]unstructured.
 	w.tb.Helper()
 	ctx, cancel := context.WithTimeout(w.tb.Context(), patience)
 	defer cancel()
-	resource, err := w.Resource(kinds[kind], namespace)
+	resource, err := w.resource(kinds[kind], namespace)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
 	have := map[string]unstructured.Unstructured{}
 	all := func() bool { return done(slices.Collect(maps.Values(have))) }
 	err = follow(ctx, resource, "", func(objs []unstructured.Unstructured) bool {
+		clear(have)
 		for _, obj := range objs {
 			have[obj.GetName()] = obj
 		}
@@ -133,7 +136,7 @@ func (w *World) UntilAll(kind, namespace, what string, done func([]unstructured.
 // test ends. It is called by one goroutine, and not after the object is gone.
 func (w *World) See(key kube.Key, see func(*unstructured.Unstructured)) {
 	w.tb.Helper()
-	resource, err := w.Resource(key.GVK(), key.Namespace)
+	resource, err := w.resource(key.GVK(), key.Namespace)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -157,21 +160,28 @@ func (w *World) See(key kube.Key, see func(*unstructured.Unstructured)) {
 	}()
 }
 
-// follow lists a selection, then watches it, until one of the two says done.
+// follow lists a selection, then watches it, until one of the two says done. Where a
+// watch comes to an end that it can't go on from, it begins anew.
 func follow(ctx context.Context, r dynamic.ResourceInterface, selector string, now func([]unstructured.Unstructured) bool, then func(watch.Event, *unstructured.Unstructured) bool) error {
-	list, err := r.List(ctx, metav1.ListOptions{FieldSelector: selector})
-	if err != nil || now(list.Items) {
-		return err
-	}
 	lw := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 		o.FieldSelector = selector
 		return r.Watch(ctx, o)
 	}}
-	_, err = watchtools.Until(ctx, list.GetResourceVersion(), lw, func(e watch.Event) (bool, error) {
-		obj, ok := e.Object.(*unstructured.Unstructured)
-		return ok && e.Type != watch.Bookmark && then(e, obj), nil
-	})
-	return err
+	for {
+		list, err := retry.Do(ctx, func() (*unstructured.UnstructuredList, error) {
+			return r.List(ctx, metav1.ListOptions{FieldSelector: selector})
+		})
+		if err != nil || now(list.Items) {
+			return err
+		}
+		_, err = watchtools.Until(ctx, list.GetResourceVersion(), lw, func(e watch.Event) (bool, error) {
+			obj, ok := e.Object.(*unstructured.Unstructured)
+			return ok && e.Type != watch.Bookmark && then(e, obj), nil
+		})
+		if !errors.Is(err, watchtools.ErrWatchClosed) {
+			return err
+		}
+	}
 }
 
 func describe(obj *unstructured.Unstructured) string {
@@ -268,11 +278,13 @@ func Inventory(obj *unstructured.Unstructured) []string {
 // Events are the events about an object, in order of time.
 func (w *World) Events(key kube.Key) []unstructured.Unstructured {
 	w.tb.Helper()
-	r, err := w.Resource(kinds["Event"], key.Namespace)
+	r, err := w.resource(kinds["Event"], key.Namespace)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	list, err := r.List(w.tb.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + key.Name + ",involvedObject.kind=" + key.GroupKind.Kind})
+	list, err := retry.Do(w.tb.Context(), func() (*unstructured.UnstructuredList, error) {
+		return r.List(w.tb.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + key.Name + ",involvedObject.kind=" + key.GroupKind.Kind})
+	})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -282,7 +294,7 @@ func (w *World) Events(key kube.Key) []unstructured.Unstructured {
 // EventWith waits for an event about an object with a reason and a text.
 func (w *World) EventWith(key kube.Key, reason, text string) *unstructured.Unstructured {
 	w.tb.Helper()
-	resource, err := w.Resource(kinds["Event"], key.Namespace)
+	resource, err := w.resource(kinds["Event"], key.Namespace)
 	if err != nil {
 		w.tb.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package scenario
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,17 +14,17 @@ import (
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumb-gitops/plumb/api/crds"
-	"github.com/plumb-gitops/plumb/internal/kube"
 )
 
 // patience bounds every wait of a test. It is an error message, not a measure.
 var patience = patienceOf(os.Getenv("PLUMB_TEST_PATIENCE"))
+
+// Patience is how long a test waits for what has to come.
+func Patience() time.Duration { return patience }
 
 func patienceOf(text string) time.Duration {
 	if d, err := time.ParseDuration(text); err == nil {
@@ -49,6 +48,7 @@ type World struct {
 	engine  *exec.Cmd
 	oneShot *os.Process
 	log     bytes.Buffer
+	begun   int // where in the log the last engine begins
 	logMu   sync.Mutex
 	planted planted
 }
@@ -135,29 +135,6 @@ func (w *World) release(ns string) {
 	}
 }
 
-// Apply applies YAML documents as a user would.
-func (w *World) Apply(manifests string) {
-	w.tb.Helper()
-	if err := w.TryApply(manifests); err != nil {
-		w.tb.Fatal(err)
-	}
-}
-
-// TryApply is Apply for manifests that the server may refuse.
-func (w *World) TryApply(manifests string) error {
-	objs, err := decode(manifests)
-	if err != nil {
-		return err
-	}
-	for _, obj := range objs {
-		w.planted.plant(obj)
-		if _, err := w.Cluster.Apply(w.tb.Context(), obj, kube.ApplyOptions{Manager: "test"}); err != nil {
-			return fmt.Errorf("%s: %w", kube.KeyOf(obj), err)
-		}
-	}
-	return nil
-}
-
 // Source applies a GitRepository of a repository; extra is YAML below spec.
 func (w *World) Source(name string, r *Repo, extra string) {
 	w.tb.Helper()
@@ -212,6 +189,9 @@ func (w *World) StartAs(env []string, args ...string) {
 	defer w.mu.Unlock()
 	cmd := exec.Command(Plumb(), args...)
 	cmd.Env = append(os.Environ(), env...)
+	w.logMu.Lock()
+	w.begun = w.log.Len()
+	w.logMu.Unlock()
 	sink := &locked{mu: &w.logMu, to: &w.log}
 	cmd.Stdout, cmd.Stderr = sink, sink
 	if err := cmd.Start(); err != nil {
@@ -321,54 +301,6 @@ func (w *World) Signal(s os.Signal) {
 	if err := w.oneShot.Signal(s); err != nil {
 		w.tb.Fatal(err)
 	}
-}
-
-// Delete deletes an object and does not wait for it to go.
-func (w *World) Delete(key kube.Key) {
-	w.tb.Helper()
-	if _, err := w.Cluster.Delete(w.tb.Context(), key, "", ""); err != nil {
-		w.tb.Fatal(err)
-	}
-}
-
-// Patch sends a merge patch as some field manager.
-func (w *World) Patch(key kube.Key, manager, patch string, subresources ...string) {
-	w.tb.Helper()
-	if changed := map[string]any{}; json.Unmarshal([]byte(patch), &changed) == nil {
-		obj := &unstructured.Unstructured{Object: changed}
-		obj.SetKind(key.GroupKind.Kind)
-		obj.SetName(key.Name)
-		w.planted.plant(obj)
-	}
-	r, err := w.Resource(key.GVK(), key.Namespace)
-	if err == nil {
-		_, err = r.Patch(w.tb.Context(), key.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: manager}, subresources...)
-	}
-	if err != nil {
-		w.tb.Fatal(err)
-	}
-}
-
-// Get reads an object; it is nil when there is none.
-func (w *World) Get(key kube.Key) *unstructured.Unstructured {
-	w.tb.Helper()
-	obj, err := w.Cluster.Get(w.tb.Context(), key)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		w.tb.Fatal(err)
-	}
-	return obj
-}
-
-// Look is Get for goroutines of a test: nil also when it could not be read.
-func (w *World) Look(key kube.Key) *unstructured.Unstructured {
-	obj, err := w.Cluster.Get(w.tb.Context(), key)
-	if err != nil {
-		return nil
-	}
-	return obj
 }
 
 // Since are the engine's requests since a mark.
