@@ -102,6 +102,7 @@ func run(ctx context.Context, g *global, f runFlags) error {
 	rest := restful(&options)
 	defer rest.Stop()
 	var ready atomic.Bool
+	stopped := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
@@ -122,12 +123,13 @@ func run(ctx context.Context, g *global, f runFlags) error {
 		})
 	})
 	err = group.Wait()
-	if restart := new(restartError); errors.As(err, &restart) {
+	restart := new(restartError)
+	switch restarts := errors.As(err, &restart); {
+	case restarts && stopped.Err() == nil:
 		// The lease is given back and nothing is under way: as if it had been stopped.
 		log.Info("restarting: " + restart.Error())
 		return again()
-	}
-	if err != nil {
+	case err != nil && !restarts: // who was told to stop meanwhile does not start anew
 		return err
 	}
 	log.Info("stopped")
