@@ -19,7 +19,7 @@ import (
 func (e *Engine) attendUnit(k *kustomizev1.Kustomization) {
 	name := client.ObjectKeyFromObject(k)
 	e.units.remove(name) // it may have been ours
-	e.units.getOrAdd(name).latest(k)
+	e.sourceUses.buildsFrom(e.units.getOrAdd(name).latest(k))
 	if e.graph.Set(name, k.GetDependsOn()...) {
 		e.wakeCycles(name)
 	}
@@ -31,7 +31,7 @@ func (e *Engine) attendRelease(hr *helmv2.HelmRelease) {
 	name := client.ObjectKeyFromObject(hr)
 	e.stopWork(objectName{helmv2.HelmReleaseKind, name}) // it may have been ours until its label changed
 	e.releases.drop(name)
-	e.releases.getOrAdd(name).latest(hr)
+	e.sourceUses.installsFrom(e.releases.getOrAdd(name).latest(hr))
 	e.releases.graph.Set(name, hr.GetDependsOn()...)
 	e.releases.alarm.wake(e.releases.graph.Dependants(name)...)
 }
@@ -111,22 +111,7 @@ func (e *Engine) sourceObject(name sourceName) fetch.Object {
 func (e *Engine) used(name sourceName, seen map[sourceName]bool) bool {
 	seen[name] = true
 	for _, user := range e.sourceUses.of(name) {
-		if !seen[user] && (e.share.has(objectName(user)) || e.used(user, seen)) {
-			return true
-		}
-	}
-	for _, u := range e.units.all() {
-		if k, _ := u.state(); k != nil && sourceOf(k) == name && e.share.has(objectName{kustomizev1.KustomizationKind, u.name}) {
-			return true
-		}
-	}
-	for _, u := range e.releases.all() {
-		hr := u.state()
-		if hr == nil {
-			continue
-		}
-		kind, chart := hr.GetChart()
-		if (sourceName{Kind: kind, NamespacedName: chart}) == name && e.share.has(objectName{helmv2.HelmReleaseKind, u.name}) {
+		if source := sourceName(user); !seen[source] && (e.share.has(user) || e.used(source, seen)) {
 			return true
 		}
 	}

@@ -38,6 +38,7 @@ func (e helmReleases) Reconcile(ctx context.Context, r reconcile.Request) (recon
 	defer done()
 	u := e.releases.getOrAdd(r.NamespacedName)
 	p := newReleasePass(u, u.latest(cached).DeepCopy(), e.now())
+	e.sourceUses.installsFrom(p.object)
 	if u.busy(p.object) {
 		return reconcile.Result{}, nil // its end wakes us
 	}
@@ -74,6 +75,7 @@ func (e helmReleases) Reconcile(ctx context.Context, r reconcile.Request) (recon
 // forgetRelease drops what is known of a HelmRelease that is no more.
 func (e *Engine) forgetRelease(name types.NamespacedName) error {
 	e.releases.remove(name)
+	e.sourceUses.keep(objectName{helmv2.HelmReleaseKind, name})
 	e.observe(Progress{Kind: helmv2.HelmReleaseKind, Name: name, Gone: true})
 	e.releases.alarm.wake(e.releases.graph.Dependants(name)...)
 	if err := e.home.view.Follow(releaseInputs(name)); err != nil {

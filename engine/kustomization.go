@@ -38,6 +38,7 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 	defer done()
 	u := e.units.getOrAdd(r.NamespacedName)
 	p := &pass{unit: u, object: u.latest(cached).DeepCopy(), begun: e.now()}
+	e.sourceUses.buildsFrom(p.object)
 	switch {
 	case p.object.DeletionTimestamp != nil:
 		return e.remove(ctx, p)
@@ -118,6 +119,7 @@ func (e *Engine) forget(ctx context.Context, r reconcile.Request) (err error) {
 	}
 	err = errors.Join(err, e.forgetKnown(name))
 	e.units.remove(name)
+	e.sourceUses.keep(objectName{kustomizev1.KustomizationKind, name})
 	e.graph.Delete(name)
 	e.observe(Progress{Kind: kustomizev1.KustomizationKind, Name: name, Gone: true})
 	e.wakeUnits(e.graph.Dependants(name)...)

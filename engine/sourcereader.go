@@ -3,9 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -35,7 +35,7 @@ func (e *Engine) sourceReader(name sourceName) *sourceReader {
 
 // done ends following what was not read this time.
 func (r *sourceReader) done() error {
-	r.engine.sourceUses.keep(r.name, r.uses)
+	r.engine.sourceUses.keep(objectName(r.name), slices.Collect(maps.Keys(r.uses))...)
 	return r.reader.done()
 }
 
@@ -109,46 +109,5 @@ func (r *sourceReader) HelmRepositories(ctx context.Context) ([]*sourcev1.HelmRe
 // use notes a source before it is looked at: a change from then on wakes the user.
 func (r *sourceReader) use(used sourceName) {
 	r.uses[used] = true
-	r.engine.sourceUses.add(r.name, used)
-}
-
-// sourceUses is which sources read which others: a HelmChart its repository, a
-// GitRepository what it includes.
-type sourceUses struct {
-	mu   sync.Mutex
-	uses map[sourceName]map[sourceName]bool // by user
-}
-
-func newSourceUses() *sourceUses { return &sourceUses{uses: map[sourceName]map[sourceName]bool{}} }
-
-func (s *sourceUses) add(user, used sourceName) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.uses[user] == nil {
-		s.uses[user] = map[sourceName]bool{}
-	}
-	s.uses[user][used] = true
-}
-
-// keep forgets all uses but these.
-func (s *sourceUses) keep(user sourceName, used map[sourceName]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(used) == 0 {
-		delete(s.uses, user)
-		return
-	}
-	s.uses[user] = used
-}
-
-// of are the users of a source.
-func (s *sourceUses) of(used sourceName) (users []sourceName) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for user, uses := range s.uses {
-		if uses[used] {
-			users = append(users, user)
-		}
-	}
-	return users
+	r.engine.sourceUses.add(objectName(r.name), used)
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/live"
 )
@@ -124,31 +125,23 @@ func (e *Engine) wakeSource(name sourceName) {
 // made from it. Units for which something changed come first: the others only say
 // that they looked, and however many they are, nobody waits for them.
 func (e *Engine) wakeUsers(name sourceName) {
-	for _, user := range e.sourceUses.of(name) {
-		e.wakeSource(user)
-	}
 	snapshot, _ := e.snapshots.get(name)
 	var others []types.NamespacedName
-	for _, u := range e.units.all() {
-		k, _ := u.state()
-		switch {
-		case k == nil || sourceOf(k) != name:
-		case u.affected(snapshot):
-			e.wakeUnits(u.name)
+	for _, user := range e.sourceUses.of(name) {
+		switch user.Kind {
+		case kustomizev1.KustomizationKind:
+			if u, ok := e.units.get(user.NamespacedName); ok && !u.affected(snapshot) {
+				others = append(others, user.NamespacedName)
+				continue
+			}
+			e.wakeUnits(user.NamespacedName)
+		case helmv2.HelmReleaseKind:
+			e.releases.alarm.wake(user.NamespacedName)
 		default:
-			others = append(others, u.name)
+			e.wakeSource(sourceName(user))
 		}
 	}
 	e.unitAlarm.wakeLater(others...)
-	for _, u := range e.releases.all() {
-		hr := u.state()
-		if hr == nil {
-			continue
-		}
-		if kind, chart := hr.GetChart(); (sourceName{Kind: kind, NamespacedName: chart}) == name {
-			e.releases.alarm.wake(u.name)
-		}
-	}
 }
 
 // changed takes what the live view of a connection saw.
