@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -131,6 +132,7 @@ type sshSession struct {
 func openSSH(ctx context.Context, dial dialFunc, address, host, path string, config *ssh.ClientConfig) (session, error) {
 	conn, err := dial(ctx, "tcp", host)
 	if err != nil {
+		await(ctx)
 		return nil, err
 	}
 	s := &sshSession{said: &firstBytes{}, forget: context.AfterFunc(ctx, func() { _ = conn.Close() })}
@@ -145,6 +147,14 @@ func openSSH(ctx context.Context, dial dialFunc, address, host, path string, con
 		return nil, err
 	}
 	return s, nil
+}
+
+// await lets a deadline that has passed end its context. A dialer has a clock of its own
+// for it, and its error may come first: then nobody could tell yet why.
+func await(ctx context.Context) {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		<-ctx.Done()
+	}
 }
 
 // refused tells a lack of rights from a lack of luck.
