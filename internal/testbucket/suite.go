@@ -305,7 +305,10 @@ func resumes(b *bench) {
 	b.Front().Before(nil)
 	s, got := b.fetched("")
 	b.holds(s, several(20))
-	if len(got) > 16 {
+	slices.Sort(got)
+	// Requests that the first fetch gave up may come in now. What they are about was not
+	// downloaded, so it is here a second time.
+	if got = slices.Compact(got); len(got) > 16 {
 		b.Errorf("the fetch after that downloads %d objects of 20", len(got))
 	}
 }

@@ -93,11 +93,11 @@ type meteredWriter struct {
 	meter *Meter
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. It counts before it writes: a client that has read all
+// may look at the count before this goes on.
 func (w meteredWriter) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
-	w.meter.add(Traffic{Bytes: int64(n)})
-	return n, err
+	w.meter.add(Traffic{Bytes: int64(len(p))})
+	return w.ResponseWriter.Write(p)
 }
 
 // Unwrap serves http.ResponseController.

@@ -147,7 +147,8 @@ func (s *SSHServer) start(ctx context.Context, sshd, dir string, options []strin
 		"-h", filepath.Join(dir, "host_key"),
 		"-o", "AuthorizedKeysFile="+filepath.Join(dir, "authorized_keys"),
 		"-o", "AuthenticationMethods=publickey", "-o", "PermitRootLogin=prohibit-password",
-		"-o", "StrictModes=no", "-o", "UsePAM=no", "-o", "PidFile=none")
+		"-o", "StrictModes=no", "-o", "UsePAM=no", "-o", "PidFile=none",
+		"-o", "MaxStartups=1000") // by default some of more than ten clients that log in at once are dropped by chance
 	for _, o := range options {
 		cmd.Args = append(cmd.Args, "-o", o)
 	}

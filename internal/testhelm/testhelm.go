@@ -107,11 +107,13 @@ func (s *Server) Count(end string) (n int) {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	_, password, _ := r.BasicAuth()
-	note := &noting{ResponseWriter: w, status: http.StatusOK}
+	note := &noting{ResponseWriter: w, note: func(status int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.requests = append(s.requests, Request{r.URL.Path, status, password})
+	}}
 	s.answer(note, r)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests = append(s.requests, Request{r.URL.Path, note.status, password})
+	note.once(http.StatusOK) // an answer without content
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
@@ -152,15 +154,30 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// noting remembers the status of an answer.
+// noting notes the status of an answer before the client gets to see any of it: who
+// has read the answer finds it noted.
 type noting struct {
 	http.ResponseWriter
-	status int
+	note func(status int) // nil when that was done
 }
 
+func (n *noting) once(status int) {
+	if n.note != nil {
+		n.note(status)
+		n.note = nil
+	}
+}
+
+// WriteHeader implements http.ResponseWriter.
 func (n *noting) WriteHeader(status int) {
-	n.status = status
+	n.once(status)
 	n.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements io.Writer.
+func (n *noting) Write(p []byte) (int, error) {
+	n.once(http.StatusOK)
+	return n.ResponseWriter.Write(p)
 }
 
 // Hash is the SHA-256 of content, in hex.
