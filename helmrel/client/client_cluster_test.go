@@ -35,6 +35,9 @@ func TestMain(m *testing.M) { scenario.Main(m) }
 
 var numbered atomic.Int64
 
+// patience is the timeout of what is to succeed, on a busy machine too.
+const patience = 5 * time.Minute
+
 // world is a namespace of a real cluster, with a release in it that acts as a user
 // of its own, by whose name the audit log is read.
 type world struct {
@@ -103,7 +106,7 @@ func (w *world) install(texts ...string) (*release.Release, error) {
 	c := w.client(w.Context())
 	install := action.NewInstall(w.configured(c))
 	install.ReleaseName, install.Namespace, install.TakeOwnership, install.Wait, install.WaitForJobs = "web", w.ns, true, true, true
-	install.Timeout = time.Minute
+	install.Timeout = patience
 	out, err := install.RunWithContext(w.Context(), charted(texts), nil)
 	w.learn(c)
 	return out, err
@@ -114,7 +117,7 @@ func (w *world) upgrade(force bool, texts ...string) (*release.Release, error) {
 	w.force = force
 	c := w.client(w.Context())
 	upgrade := action.NewUpgrade(w.configured(c))
-	upgrade.Namespace, upgrade.TakeOwnership, upgrade.Wait, upgrade.Timeout, upgrade.Force = w.ns, true, true, time.Minute, force
+	upgrade.Namespace, upgrade.TakeOwnership, upgrade.Wait, upgrade.Timeout, upgrade.Force = w.ns, true, true, patience, force
 	out, err := upgrade.RunWithContext(w.Context(), "web", charted(texts), nil)
 	w.learn(c)
 	return out, err
@@ -220,7 +223,7 @@ func TestRequests(t *testing.T) {
 			expect("uninstall", c.uninstall, func() error {
 				k := w.client(t.Context())
 				uninstall := action.NewUninstall(w.configured(k))
-				uninstall.Wait, uninstall.Timeout = true, time.Minute
+				uninstall.Wait, uninstall.Timeout = true, patience
 				_, err := uninstall.Run("web")
 				return err
 			})

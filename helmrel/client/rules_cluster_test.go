@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"helm.sh/helm/v3/pkg/action"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,7 +31,7 @@ func (w *world) installed(o client.Options, set func(*action.Install), texts ...
 	}
 	c := client.New(w.Context(), o)
 	install := action.NewInstall(w.configured(c))
-	install.ReleaseName, install.Namespace, install.Timeout = "web", o.Namespace, time.Minute
+	install.ReleaseName, install.Namespace, install.Timeout = "web", o.Namespace, patience
 	set(install)
 	_, err := install.RunWithContext(w.Context(), charted(texts), nil)
 	w.learn(c)
@@ -157,7 +156,7 @@ func TestDefinitions(t *testing.T) {
 		{helmv2.CRDsSkip, "one", ""}, {helmv2.CRDsCreate, "one", "one"}, {helmv2.CRDsCreate, "two", "one"}, {helmv2.CRDsCreateReplace, "three", "three"},
 	} {
 		c := w.client(t.Context())
-		if err := c.Definitions([][]byte{definition(group, step.description)}, step.policy, time.Minute); err != nil {
+		if err := c.Definitions([][]byte{definition(group, step.description)}, step.policy, patience); err != nil {
 			t.Fatal(err)
 		}
 		got := ""
@@ -176,7 +175,7 @@ func TestDefinitions(t *testing.T) {
 	}
 	// One that is there stays as it is, so what only the chart's has is not waited for.
 	other := bytes.ReplaceAll(definition(group, "four"), []byte("name: v1,"), []byte("name: v2,"))
-	if err := w.client(t.Context()).Definitions([][]byte{other}, helmv2.CRDsCreate, time.Minute); err != nil {
+	if err := w.client(t.Context()).Definitions([][]byte{other}, helmv2.CRDsCreate, patience); err != nil {
 		t.Error(err)
 	}
 	if _, err := w.install(`{apiVersion: ` + group + `/v1, kind: Thing, metadata: {name: a}}`); err != nil {
@@ -200,7 +199,7 @@ func TestUnknownKinds(t *testing.T) {
 	if _, errs := c.Delete(list); len(errs) > 0 {
 		t.Error(errs)
 	}
-	if err := c.WaitForDelete(list, time.Minute); err != nil {
+	if err := c.WaitForDelete(list, patience); err != nil {
 		t.Error(err)
 	}
 }

@@ -62,7 +62,7 @@ func (b *table) stopped(engine string) {
 // await waits until so many engines work on so many shards.
 func (b *table) await(shards int, engines ...string) {
 	b.t.Helper()
-	limit := time.After(time.Minute)
+	limit := time.After(5 * time.Minute)
 	for {
 		b.mu.Lock()
 		news, load, sum := b.news, map[string]int{}, 0
@@ -189,7 +189,7 @@ func TestOtherEngines(t *testing.T) {
 	now := metav1.NowMicro()
 	alone, err := leases.Create(t.Context(), &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: "engine"},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("alone"), RenewTime: &now, LeaseDurationSeconds: new(int32(10))},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("alone"), RenewTime: &now, LeaseDurationSeconds: new(int32(15))},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
