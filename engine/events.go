@@ -63,11 +63,8 @@ func (r *recorder) Start(ctx context.Context) error {
 	return nil
 }
 
-// Finish sends what is left, as far as there is time for it. Nothing may be told any
-// more.
+// Finish sends what is left until ctx ends. Nothing may be told any more.
 func (r *recorder) Finish(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, parting)
-	defer cancel()
 	r.outbox.close()
 	_ = r.Start(ctx) // has no errors
 }

@@ -92,7 +92,9 @@ func Run(ctx context.Context, o Options, started func()) error {
 		}()
 	}
 	err = e.together(ctx, mgr.Start)
-	e.events.Finish(context.WithoutCancel(ctx))
+	left, cancel := context.WithTimeout(context.WithoutCancel(ctx), parting)
+	defer cancel()
+	e.events.Finish(left)
 	return err
 }
 
