@@ -81,3 +81,6 @@ func refused(key kube.Key, op string, err error) error {
 
 // errOverdue stands for all that was not done when the time of a pass was over.
 var errOverdue = errors.New("spec.timeout was over before all objects were written: the next attempt goes on with the rest; set a longer one")
+
+// errUntried stands for all that the server had not tried by then.
+var errUntried = errors.New("spec.timeout was over before the server had tried all objects: none of them is written, and the next attempt tries them again; set a longer one")

@@ -266,7 +266,7 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 	if lead >= 0 && slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
 		_, errs[lead] = p.ask(ctx, stage[lead]) // all that is wrong is told at once
 	}
-	return errlist.Join(errs)
+	return errlist.InTime(ctx, errs, errUntried)
 }
 
 // IsUnknownKind tells whether an error is, or holds, an UnknownKind.

@@ -61,7 +61,7 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
 	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())
 	p.unit.works()
-	p.err = e.stages(limited, p)
+	p.err = inTime(limited, e.stages(limited, p))
 	cancel()
 	if p.unit.rested(p.target.seen()) {
 		e.wakeUnits(p.unit.name)
@@ -91,7 +91,7 @@ func (e *Engine) remove(ctx context.Context, p *pass) (reconcile.Result, error) 
 		return reconcile.Result{}, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, p.object.GetTimeout())
-	err := e.finalize(limited, p)
+	err := inTime(limited, e.finalize(limited, p))
 	cancel()
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here

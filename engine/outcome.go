@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"context"
 	"errors"
+	"net/url"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -93,4 +96,22 @@ func outcome(p *pass, err error) Outcome {
 		out.Reason, out.Message, out.Next, out.Deadline, out.Health, out.On = f.Reason, f.Error(), f.Next, f.Deadline, f.Health, f.On
 	}
 	return out
+}
+
+// inTime has an error that came of the end of spec.timeout say so, and the way out. What
+// Go says instead is of no help to users, and names addresses that may change.
+func inTime(ctx context.Context, err error) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	text := err.Error()
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		text = strings.ReplaceAll(text, request.Error(), request.Err.Error())
+	}
+	text = strings.ReplaceAll(text, context.DeadlineExceeded.Error(), "no answer within spec.timeout: the next attempt asks again; set a longer one")
+	late := fail(kustomizev1.ReconciliationFailedReason, Retry, errors.New(text))
+	if f, ok := errors.AsType[*Failure](err); ok {
+		late.Reason = f.Reason
+	}
+	return late
 }

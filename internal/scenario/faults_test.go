@@ -75,12 +75,32 @@ func TestFaults(t *testing.T) {
 					Vanish: func() { w.Delete(about) },
 				})
 				w.Start("--kubeconfig", kubeconfig)
+				if fault == testproxy.Timeout {
+					tellsOfTimeout(w, kind.name)
+				}
 				converged(t, w, kind.name, fault, revision)
 				if !proxy.Hit() {
 					t.Error("the request never came by")
 				}
 			})
 		}
+	}
+}
+
+// tellsOfTimeout checks what a unit says of a request that had no answer within its
+// spec.timeout: at which stage that was, and the way out.
+func tellsOfTimeout(w *scenario.World, kind string) {
+	said := map[string][2]string{
+		"lead":       {"ReconciliationFailed", "ConfigMap/" + w.NS + "/0-lead dry-run failed: no answer within spec.timeout"},
+		"dry run":    {"ReconciliationFailed", "spec.timeout was over before the server had tried all objects: none of them is written"},
+		"apply":      {"ReconciliationFailed", "spec.timeout was over before all objects were written"},
+		"delete":     {"PruneFailed", "spec.timeout was over before all objects were deleted"},
+		"status":     {"ReconciliationFailed", "store the inventory: no answer within spec.timeout"},
+		"get secret": {"BuildFailed", "Secret/" + w.NS + "/vars: waiting for the first list: no answer within spec.timeout"},
+	}[kind]
+	failed := w.NotReady(w.Unit("app"), said[0], said[1], "the next attempt ", "; set a longer one")
+	if strings.Contains(failed.Message, "http") || strings.Contains(failed.Message, "deadline") {
+		w.TB().Errorf("the message is for nobody: %s", failed.Message)
 	}
 }
 
