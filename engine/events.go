@@ -77,7 +77,9 @@ func (r *recorder) send(ctx context.Context, n *notice) {
 	err := r.client.Create(limited, r.event(n))
 	switch {
 	case err == nil, apierrors.IsAlreadyExists(err):
+		eventsWaiting.Dec()
 	case apierrors.IsNotFound(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause): // it went with its namespace
+		eventsWaiting.Dec()
 	case ctx.Err() != nil: // the next one sends it, see Finish
 		r.outbox.putBack(n)
 	case (retry.Passing(err) || limited.Err() != nil) && time.Since(n.at) < stale:
@@ -87,6 +89,7 @@ func (r *recorder) send(ctx context.Context, n *notice) {
 		case <-time.After(sendAgain):
 		}
 	default:
+		eventsWaiting.Dec()
 		r.log.Error(err, "event lost", "kind", n.about.Kind, "namespace", n.about.Namespace, "name", n.about.Name, "reason", n.reason)
 	}
 	if warnings, others := r.outbox.forgotten(time.Now()); warnings+others > 0 {

@@ -36,6 +36,11 @@ var eventsDropped = promauto.With(metrics.Registry).NewCounterVec(prometheus.Cou
 	Name: "plumb_events_dropped_total", Help: "Events that were not sent, since the API server was too far behind.",
 }, []string{"type"})
 
+// eventsWaiting counts those that were told of, and not sent or forgotten since.
+var eventsWaiting = promauto.With(metrics.Registry).NewGauge(prometheus.GaugeOpts{
+	Name: "plumb_events_waiting", Help: "Events that the API server has not taken yet.",
+})
+
 // outbox holds the notices that wait for the API server, by what they weigh. Putting
 // something in never blocks. They come out in their order; where not all can stay, the
 // oldest go, and of the warnings only when there is nothing else.
@@ -64,6 +69,7 @@ func (o *outbox) put(n *notice) {
 	defer o.mu.Unlock()
 	o.serial = max(o.serial+1, n.at.UnixNano())
 	n.serial = o.serial
+	eventsWaiting.Inc()
 	o.putLocked(n)
 }
 
@@ -84,6 +90,7 @@ func (o *outbox) putLocked(n *notice) {
 			kind = 0
 		}
 		eventsDropped.WithLabelValues(typeOf(o.popLocked(kind).warning)).Inc()
+		eventsWaiting.Dec()
 		o.dropped[kind]++
 	}
 	o.filled.Signal()

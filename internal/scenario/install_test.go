@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,16 +65,24 @@ func TestInstallAndUninstall(t *testing.T) {
 	uninstalls(t, w, repo.URL)
 }
 
-// checkSays holds one line of plumb check.
+// checkSays waits until plumb check has a line about something, with a text.
 func checkSays(t *testing.T, w *scenario.World, code int, check, text string, args ...string) {
 	t.Helper()
-	said := plumb(t, w.Kubeconfig, code, append([]string{"check"}, args...)...)
-	for line := range strings.Lines(said) {
-		if strings.HasPrefix(line, check+"  ") && strings.Contains(line, text) {
-			return
+	said, found := "", false
+	t.Cleanup(func() {
+		if !found {
+			t.Logf("plumb check about %s said last:\n%s", check, said)
 		}
-	}
-	t.Errorf("plumb check has no %s with %q:\n%s", check, text, said)
+	})
+	w.Again(fmt.Sprintf("plumb check ends with %d and has %s with %q", code, check, text), func() bool {
+		cmd := exec.CommandContext(t.Context(), scenario.Plumb(), append([]string{"check", "--kubeconfig", w.Kubeconfig}, args...)...)
+		out, _ := cmd.CombinedOutput() // the exit code tells
+		said = string(out)
+		for line := range strings.Lines(said) {
+			found = found || cmd.ProcessState.ExitCode() == code && strings.HasPrefix(line, check+"  ") && strings.Contains(line, text)
+		}
+		return found
+	})
 }
 
 // checks: an installation without an engine, and then with one thing wrong after

@@ -318,8 +318,8 @@ func (w *World) Poke(source string) {
 	w.Patch(w.Repository(source), "test", fmt.Sprintf(`{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":"%d"}}}`, time.Now().UnixNano()))
 }
 
-// Settle waits until the engine has sent all events of what was waited for: an
-// event about a new object of ours comes after them.
+// Settle waits until the engine has done what was waited for, and has sent all events of
+// it: an object of ours comes and goes, and then none waits for the API server.
 func (w *World) Settle() {
 	w.tb.Helper()
 	name := fmt.Sprintf("settle%d", numbered.Add(1))
@@ -329,4 +329,5 @@ func (w *World) Settle() {
 	w.Delete(w.Unit(name))
 	w.EventWith(w.Unit(name), "ReconciliationSucceeded", "Deleted")
 	w.Gone(w.Unit(name))
+	w.Again("no event waits", func() bool { return strings.Contains(w.metrics(), "\nplumb_events_waiting 0\n") })
 }
