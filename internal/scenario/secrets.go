@@ -17,6 +17,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/plumb-gitops/plumb/internal/retry"
 )
 
 // planted are the credentials that a test gave to the cluster. None of them may be
@@ -184,7 +186,9 @@ func (w *World) hidesIn(namespace string) {
 		if err != nil {
 			continue // a kind that this test did not install
 		}
-		list, err := r.List(context.Background(), metav1.ListOptions{})
+		list, err := retry.Do(context.Background(), func() (*unstructured.UnstructuredList, error) {
+			return r.List(context.Background(), metav1.ListOptions{})
+		})
 		if err != nil {
 			w.tb.Errorf("look for credentials in %s: %v", kind, err)
 			continue
