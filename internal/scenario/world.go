@@ -117,10 +117,9 @@ func (w *World) Discard(name string) {
 	})
 }
 
-// release takes the finalizers off the Kustomizations and HelmReleases in a
-// namespace.
+// release takes the finalizers off what is left in a namespace, whose engine is gone.
 func (w *World) release(ns string) {
-	for _, kind := range []string{"Kustomization", "HelmRelease"} {
+	for _, kind := range []string{"FluxConfig", "Kustomization", "HelmRelease"} {
 		r, err := w.Resource(kinds[kind], ns)
 		if err != nil {
 			return
