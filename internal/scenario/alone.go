@@ -37,7 +37,7 @@ func Alone(tb testing.TB) *World {
 		if tb.Failed() {
 			w.logMu.Lock()
 			defer w.logMu.Unlock()
-			tb.Logf("engine log:\n%s", tail(w.log.String(), 60))
+			tb.Logf("engine log:\n%s", excerpt(w.log.String()))
 		}
 	})
 	return w

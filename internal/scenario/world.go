@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,15 +73,25 @@ func New(tb testing.TB) *World {
 		if tb.Failed() {
 			w.logMu.Lock()
 			defer w.logMu.Unlock()
-			tb.Logf("engine log:\n%s", tail(w.log.String(), 60))
+			tb.Logf("engine log:\n%s", excerpt(w.log.String()))
 		}
 	})
 	return w
 }
 
-func tail(text string, lines int) string {
+// crashes begin what a Go program says of how it ended, which is longer than a tail.
+var crashes = regexp.MustCompile(`(?m)^(panic: |fatal error: |SIG[A-Z]+: |runtime: |WARNING: DATA RACE)`)
+
+// excerpt is what a failed test shows of a log: its end, and how a crash begins.
+func excerpt(text string) string {
+	const lines = 60
 	all := strings.Split(text, "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	out := strings.Join(all[max(0, len(all)-lines):], "\n")
+	if at := crashes.FindStringIndex(text); at != nil {
+		crash := strings.Split(text[at[0]:], "\n")
+		out = strings.Join(crash[:min(lines, len(crash))], "\n") + "\n[...]\n" + out
+	}
+	return out
 }
 
 var installOnce sync.Once
