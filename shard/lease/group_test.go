@@ -3,9 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,11 +86,21 @@ func (b *table) await(shards int, engines ...string) {
 	}
 }
 
-// line is a connection that can be cut: requests fail, watches end.
+// line is a connection that can be cut: requests fail, watches end. And it can lose the
+// answer to one renewal, which is carried out.
 type line struct {
 	http.RoundTripper
-	cut atomic.Bool
+	cut     atomic.Bool
+	renewal atomic.Int64
+	renewed chan struct{} // renewals that come through after that one
 }
+
+// What becomes of the answer to the next renewal.
+const (
+	arrives = iota
+	isLost
+	wasLost
+)
 
 var errCut = errors.New("the line is cut")
 
@@ -100,7 +108,20 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	if l.cut.Load() {
 		return nil, errCut
 	}
-	return l.RoundTripper.RoundTrip(r)
+	answer, err := l.RoundTripper.RoundTrip(r)
+	if err != nil || r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "-member-") {
+		return answer, err
+	}
+	if l.renewal.CompareAndSwap(isLost, wasLost) {
+		return nil, errors.Join(errCut, answer.Body.Close())
+	}
+	if l.renewal.Load() == wasLost && answer.StatusCode == http.StatusOK {
+		select {
+		case l.renewed <- struct{}{}:
+		default: // nobody counts them any more
+		}
+	}
+	return answer, nil
 }
 
 type engine struct {
@@ -113,7 +134,7 @@ type engine struct {
 // join starts an engine's part in a group.
 func join(t *testing.T, b *table, ns, name string, count int) *engine {
 	t.Helper()
-	e := &engine{name: name, line: &line{}, ended: make(chan error, 1)}
+	e := &engine{name: name, line: &line{renewed: make(chan struct{}, 2)}, ended: make(chan error, 1)}
 	config := rest.CopyConfig(scenario.Open(t).Config)
 	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { e.line.RoundTripper = rt; return e.line })
 	client, err := kubernetes.NewForConfig(config)
@@ -149,7 +170,7 @@ func namespace(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("lease-%d-%s", os.Getpid(), strings.ToLower(t.Name()))}}, metav1.CreateOptions{})
+	ns, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lease-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +194,24 @@ func TestGroup(t *testing.T) {
 		t.Errorf("an engine whose lease cannot be renewed ends with %v", err)
 	}
 	b.await(7, "a")
+	a.stop()
+}
+
+// TestRenewalWithoutAnswer: an engine that was not told that its lease is renewed goes on
+// renewing it.
+func TestRenewalWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	b := newTable(t)
+	a := join(t, b, namespace(t), "a", 1)
+	b.await(1, "a")
+	a.line.renewal.Store(isLost)
+	for range 2 {
+		select {
+		case <-a.line.renewed:
+		case err := <-a.ended:
+			t.Fatalf("the engine ends with %v", err)
+		}
+	}
 	a.stop()
 }
 

@@ -148,9 +148,8 @@ func (g *Group) part(ctx context.Context) error {
 func (g *Group) renew(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, renewals)
 	defer cancel()
-	next, asked := g.mine.DeepCopy(), time.Now()
-	renew(next, g.Identity)
-	saved, err := g.Leases.Update(within, next, metav1.UpdateOptions{})
+	asked := time.Now()
+	saved, err := g.renewMine(within)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		return fmt.Errorf("%w: %w", ErrLost, err) // others believe that it is dead, or somebody took it away
@@ -164,6 +163,30 @@ func (g *Group) renew(ctx context.Context) error {
 		return fmt.Errorf("%w: the lease %s is held by %q", ErrLost, g.Name, holder)
 	}
 	return nil
+}
+
+// renewMine writes this engine's Lease. Others only ever delete it, so one that is ours
+// still, and not as we know it, was written by a request of ours of which we got no
+// answer in time.
+func (g *Group) renewMine(ctx context.Context) (*coordinationv1.Lease, error) {
+	write := func() (*coordinationv1.Lease, error) {
+		next := g.mine.DeepCopy()
+		renew(next, g.Identity)
+		return g.Leases.Update(ctx, next, metav1.UpdateOptions{})
+	}
+	saved, err := write()
+	if !apierrors.IsConflict(err) {
+		return saved, err
+	}
+	have, unread := g.Leases.Get(ctx, g.mine.Name, metav1.GetOptions{})
+	if unread != nil {
+		return nil, unread
+	}
+	if have.UID != g.mine.UID || holderOf(have) != g.Identity {
+		return nil, err
+	}
+	g.mine = have
+	return write()
 }
 
 // hold makes us the holder of a shard's Lease as it was when that was decided, nil for
