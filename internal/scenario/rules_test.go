@@ -151,7 +151,7 @@ func TestUnchangedUnitsCostNoRequest(t *testing.T) {
 		for j := range 4 {
 			files[fmt.Sprintf("u%d/cm%d.yaml", i, j)] = configMap(w.NS, fmt.Sprintf("u%d-%d", i, j), "x")
 		}
-		fmt.Fprintf(&all, "%s---\n", strings.Replace(w.KustomizationYAML(fmt.Sprintf("u%d", i), fmt.Sprintf("./u%d", i), "wait: true"), "interval: 1h", "interval: 1s", 1))
+		fmt.Fprintf(&all, "%s---\n", strings.Replace(w.KustomizationYAML(fmt.Sprintf("u%d", i), fmt.Sprintf("./u%d", i), "wait: true\ntimeout: 1m"), "interval: 1h", "interval: 1s", 1))
 	}
 	w.Source("repo", w.Git.Repo(t, "repo", files), "interval: 100ms")
 	w.Apply(all.String())
