@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -44,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"start":     command(0, (*script).start),
 			"halt":      command(0, (*script).halt),
 			"once":      command(1, (*script).once),
+			"timesout":  command(2, (*script).timesOut),
 			"plumb":     command(2, (*script).plumb),
 			"drift":     command(1, (*script).drift),
 			"ready":     command(1, (*script).ready),
@@ -203,6 +205,19 @@ func (s *script) halt([]string) {
 	if code := s.Stop(); code != 0 {
 		s.ts.Fatalf("the engine ended with exit code %d", code)
 	}
+}
+
+// timesout REGEXP ARGS...: once, of which the time runs out while something never comes
+// to an end: with more time until its output tells of that; compare with stdout, stderr.
+func (s *script) timesOut(args []string) {
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	for limit := 5 * time.Second; limit < scenario.Patience(); limit *= 2 {
+		s.once(append([]string{"3", "--timeout", limit.String()}, args[1:]...))
+		if wanted.MatchString(s.ts.Getenv("OUT")) {
+			return
+		}
+	}
+	s.ts.Fatalf("it never said %s", args[0])
 }
 
 // once CODE ARGS...: runs `plumb reconcile --once`; compare with stdout, stderr.
