@@ -172,7 +172,7 @@ func (e *Engine) releaseClient(ctx context.Context, p *releasePass, a helmrel.Ac
 	spec := p.object.Spec
 	return helmclient.New(ctx, helmclient.Options{
 		Cluster: p.cluster, View: p.connection.view, Owner: releaseUser(p.unit.name), Exists: e.known,
-		Release: p.wish.Name, Namespace: p.wish.Namespace,
+		Release: p.recordsOf.Name, Namespace: p.recordsOf.Namespace, // of the former one, while that is uninstalled
 		ServerSide:       helmrel.AppliesServerSide(p.wish, a, records),
 		Force:            a == helmrel.Upgrade && spec.Upgrade != nil && spec.Upgrade.Force || a == helmrel.Rollback && spec.Rollback != nil && spec.Rollback.Force,
 		CreatesNamespace: spec.Install != nil && spec.Install.CreateNamespace,
@@ -191,6 +191,11 @@ func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f 
 	}
 	failpoint.Hit("release." + string(step.Action))
 	helmrel.Begin(&p.status, p.wish, step)
+	// A crash behind this leaves the name of a release that perhaps has no record: then it
+	// is forgotten when another one is wished for (helmrel.Forget).
+	if err := e.begun(ctx, p); err != nil {
+		return err
+	}
 	if step.Action == helmrel.Install || step.Action == helmrel.Upgrade {
 		p.unit.act()
 	}
@@ -211,6 +216,18 @@ func (e *Engine) take(ctx context.Context, p *releasePass, step helmrel.Step, f 
 	}
 	if o.Interrupted {
 		return errors.Join(fail(meta.ProgressingReason, Retry, o.Err), e.settleUp(ctx, p))
+	}
+	return nil
+}
+
+// begun stores the name of a release before its first record is, once.
+func (e *Engine) begun(ctx context.Context, p *releasePass) error {
+	was, now := p.object.Status.Begun, p.status.Begun
+	if now == nil || was != nil && *was == *now {
+		return nil
+	}
+	if err := e.saveRelease(ctx, p, p.status); err != nil {
+		return fail(meta.FailedReason, Retry, err)
 	}
 	return nil
 }
@@ -246,7 +263,7 @@ func (e *Engine) releaseJob(ctx context.Context, p *releasePass, step helmrel.St
 		return job, nil, fail(meta.FailedReason, Retry, err)
 	}
 	job = action.Job{
-		Wish: p.wish, Values: p.values, Client: c, Getter: helmclient.Getter{Cluster: p.cluster, Namespace: p.wish.Namespace},
+		Wish: p.wish, Values: p.values, Client: c, Getter: helmclient.Getter{Cluster: p.cluster, Namespace: p.recordsOf.Namespace},
 		Capabilities: capabilities, Records: f.driver, Definitions: c.Definitions,
 		Timeout: p.object.GetTimeout(), MaxHistory: p.object.GetMaxHistory(), ServerSide: c.ServerSide,
 	}

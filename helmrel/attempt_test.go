@@ -93,3 +93,51 @@ func TestTheKindThatWasLackedCame(t *testing.T) {
 		t.Errorf("%d failures are left", w.Status.InstallFailures)
 	}
 }
+
+// TestBegun: a release is known before its first record is, and goes when another is
+// wished for before the history told of it.
+func TestBegun(t *testing.T) {
+	t.Parallel()
+	begin := func() *world {
+		w := start(helmv2.HelmReleaseSpec{})
+		Begin(&w.Status, w.Wish, Decide(w.State))
+		return w
+	}
+	former := begin().Wish.Target
+	ours := by("another wish")
+	for name, c := range map[string]struct {
+		world *world
+		want  Action
+	}{
+		"killed before the record":           {begin(), Forget},
+		"killed in the install":              {begin().record(release.StatusPendingInstall, ours), Uninstall},
+		"killed behind it":                   {begin().record(release.StatusDeployed, ours), Uninstall},
+		"another's record, not taken over":   {begin().record(release.StatusDeployed, by("")), Forget},
+		"not killed, and it did not come up": {begin().record(release.StatusFailed, ours), Uninstall},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := c.world
+			w.Wish.Name = "other"
+			if got := Reads(w.Wish, w.Status); got != former {
+				t.Fatalf("the records of %+v are looked at, want %+v", got, former)
+			}
+			step := Decide(w.State)
+			if step.Action != c.want || step.Target != former {
+				t.Fatalf("it is to %s %+v, want to %s %+v", step.Action, step.Target, c.want, former)
+			}
+			Conclude(&w.Status, w.Wish, Outcome{Step: step}, noon)
+			if got := Reads(w.Wish, w.Status); got != w.Wish.Target {
+				t.Errorf("then the records of %+v are looked at", got)
+			}
+		})
+	}
+	t.Run("the history tells of it", func(t *testing.T) {
+		t.Parallel()
+		w := begin().record(release.StatusDeployed)
+		Conclude(&w.Status, w.Wish, Outcome{Step: Step{Action: Install, Target: w.Wish.Target}, Records: w.Records}, noon)
+		if w.Status.Begun != nil || len(w.Status.History) != 1 {
+			t.Errorf("status is %+v", w.Status)
+		}
+	})
+}

@@ -28,14 +28,18 @@ type Event struct {
 }
 
 // Begin puts down what is about to be tried: failures are counted against that. It has
-// not to be stored before the step. After a crash in the middle of it the next Decide
-// finds a record that was interrupted, which counts for nothing, or one that is done,
-// which tells what was tried (Adopt).
+// to be stored before the step only if Begun has changed, or the records of a release
+// that is called otherwise by the next start would be found by nobody. After a crash in
+// the middle of a step the next Decide finds a record that was interrupted, which counts
+// for nothing, or one that is done, which tells what was tried (Adopt).
 func Begin(status *helmv2.HelmReleaseStatus, w Wish, step Step) {
 	if step.Action != Install && step.Action != Upgrade {
 		return
 	}
 	attempt(status, w, step.Action, w.Generation)
+	if len(status.History) == 0 {
+		status.Begun = &helmv2.ReleaseTarget{Name: w.Name, Namespace: w.Namespace, StorageNamespace: w.StorageNamespace}
+	}
 	status.LastHandledResetAt = orElse(w.ResetAt, status.LastHandledResetAt)
 }
 
@@ -76,6 +80,9 @@ func Conclude(status *helmv2.HelmReleaseStatus, w Wish, o Outcome, now time.Time
 		attempt(status, w, o.Records[0].made(), o.Records[0].Generation)
 	}
 	c.history()
+	if len(status.History) > 0 || o.Step.Action == Forget {
+		status.Begun = nil
+	}
 	switch o.Step.Action {
 	case Install, Upgrade:
 		c.released(o.Err == nil, string(o.Step.Action))
@@ -197,7 +204,7 @@ func (c *conclusion) uninstalled(before []*helmv2.Snapshot) {
 		c.say(helmv2.ReleasedCondition, false, helmv2.UninstallFailedReason, fmt.Sprintf("Helm uninstall failed for %s: %s", about, c.trouble()))
 		return
 	}
-	c.status.History, c.status.StorageNamespace, c.status.Inventory = nil, c.wish.StorageNamespace, nil
+	c.status.History, c.status.StorageNamespace, c.status.Inventory, c.status.Begun = nil, c.wish.StorageNamespace, nil, nil
 	for _, t := range []string{helmv2.TestSuccessCondition, helmv2.RemediatedCondition} {
 		apimeta.RemoveStatusCondition(&c.status.Conditions, t)
 	}

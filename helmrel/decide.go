@@ -28,6 +28,7 @@ const (
 	Promote            Action = "promote" // what failed to become ready in time did so later: note that
 	Adopt              Action = "adopt"   // a record is ours that the status does not know: remember it
 	Tidy               Action = "tidy"    // older records say deployed, and are not: note that
+	Forget             Action = "forget"  // what was begun came to nothing: forget it
 	None               Action = ""        // all is as it should be; for one that is deleted: all is gone
 	Wait               Action = "wait"    // come back after Step.After, or when something changes
 	Stall              Action = "stall"   // only another input helps
@@ -48,7 +49,7 @@ type Step struct {
 // Tries tells whether the step does more than to note what is true.
 func (s Step) Tries() bool {
 	switch s.Action {
-	case Unlock, Promote, Adopt, Tidy:
+	case Unlock, Promote, Adopt, Tidy, Forget:
 		return false
 	}
 	return !s.Done
@@ -107,11 +108,15 @@ func deleted(s *State) (Step, bool) {
 	return s.uninstall(Reads(s.Wish, s.Status), "the HelmRelease is deleted"), true
 }
 
-// moved: another name or namespace is another release; the one before goes first.
+// moved: another name or namespace is another release; the one before goes first, if
+// it came to be. One that others made, and that was not taken over yet, stays.
 func moved(s *State) (Step, bool) {
 	former := Reads(s.Wish, s.Status)
 	if former == s.Wish.Target {
 		return Step{}, false
+	}
+	if newest := s.newest(); s.current() == nil && (newest == nil || newest.Token == "") {
+		return Step{Action: Forget, Target: former, Message: "nothing came of it"}, true
 	}
 	return s.uninstall(former, fmt.Sprintf(
 		"the release is to be %s with its records in %s, and was %s with its records in %s", s.Wish.Namespace+"/"+s.Wish.Name,

@@ -167,10 +167,13 @@ type State struct {
 }
 
 // Reads tells which release's records belong into State.Records: the one that
-// the status remembers as long as there is any, else the one that is wished for.
-// They differ when the name or a namespace was changed in the spec.
+// the status remembers, or that was begun, as long as there is any, else the one that
+// is wished for. They differ when the name or a namespace was changed in the spec.
 func Reads(w Wish, status helmv2.HelmReleaseStatus) Target {
 	if len(status.History) == 0 || status.History[0] == nil {
+		if b := status.Begun; b != nil {
+			return Target{Name: b.Name, Namespace: b.Namespace, StorageNamespace: b.StorageNamespace}
+		}
 		return w.Target
 	}
 	t := Target{Name: status.History[0].Name, Namespace: status.History[0].Namespace, StorageNamespace: status.StorageNamespace}

@@ -119,8 +119,8 @@ func take(step helmrel.Step, job Job, before []helmrel.Record) error {
 		return job.promote(step.Version)
 	case helmrel.Tidy:
 		return job.supersede(step.Target.Name, step.Version)
-	case helmrel.Adopt:
-		return nil // the status remembers it, see helmrel.Conclude
+	case helmrel.Adopt, helmrel.Forget:
+		return nil // the status does it, see helmrel.Conclude
 	}
 	return fmt.Errorf("%q is no step of an action", step.Action)
 }

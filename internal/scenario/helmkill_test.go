@@ -276,3 +276,58 @@ func TestReleaseKilledAtItsDefinitions(t *testing.T) {
 	w.Ready(hr, "Helm install succeeded")
 	w.Has(hr, "1", "status", "history", "count")
 }
+
+// TestReleaseKilledThenCalledOtherwise: what a first install left behind goes when the
+// release has another name, or is to be in another namespace, by the next start.
+func TestReleaseKilledThenCalledOtherwise(t *testing.T) {
+	t.Parallel()
+	charts := testhelm.Start(t, testhelm.Options{})
+	charts.Publish(t, map[string][]byte{"phases-1.0.0.tgz": packChart(t, "phases", "1.0.0")})
+	for at, fields := range map[string][]string{
+		"release.record:1": {"releaseName"}, // before there is anything
+		"apply.object:2":   {"storageNamespace"},
+		"release.acted:1":  {"releaseName", "targetNamespace", "storageNamespace"},
+	} {
+		for _, field := range fields {
+			t.Run(at+" "+field, func(t *testing.T) {
+				t.Parallel()
+				w, hr := releaseOf(t, charts.URL, "phases", "releaseName: app")
+				w.StartWith([]string{"PLUMB_KILL_AT=release.install>" + at})
+				w.Died()
+				now, value := helmrel.Target{Name: "app", Namespace: w.NS, StorageNamespace: w.NS}, "other"
+				switch field {
+				case "releaseName":
+					now.Name = value
+				case "targetNamespace":
+					value = w.Namespace("target")
+					now.Namespace = value
+				default:
+					value = w.Namespace("storage")
+					now.StorageNamespace = value
+				}
+				w.Patch(hr, "test", fmt.Sprintf(`{"spec":{%q:%q}}`, field, value))
+				w.Start()
+				w.Ready(hr, "Helm install succeeded")
+				if now.StorageNamespace != w.NS || now.Name != "app" {
+					w.UntilAll("Secret", w.NS, "the records of the former are gone", func(all []unstructured.Unstructured) bool {
+						return !slices.ContainsFunc(all, func(s unstructured.Unstructured) bool { return s.GetLabels()["name"] == "app" })
+					})
+				}
+				if now.Namespace != w.NS || now.Name != "app" {
+					w.UntilAll("ConfigMap", w.NS, "the objects of the former are gone", func(all []unstructured.Unstructured) bool {
+						return !slices.ContainsFunc(all, func(c unstructured.Unstructured) bool { return strings.HasPrefix(c.GetName(), "app") })
+					})
+				}
+				w.There(scenario.Key("ConfigMap", now.Namespace, now.Name))
+				driver, err := storage.Open(t.Context(), w.Cluster.Cluster, now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				records, err := driver.Records()
+				if err != nil || len(records) != 1 || records[0].Status != release.StatusDeployed || records[0].Version != 1 {
+					t.Errorf("records are %+v: %v", records, err)
+				}
+			})
+		}
+	}
+}

@@ -58,6 +58,16 @@ type Snapshot struct {
 	Action string `json:"action,omitempty"`
 }
 
+// ReleaseTarget names a release and where its records are.
+type ReleaseTarget struct {
+	// +required
+	Name string `json:"name"`
+	// +required
+	Namespace string `json:"namespace"`
+	// +required
+	StorageNamespace string `json:"storageNamespace"`
+}
+
 // TestHookStatus is how a test ended.
 type TestHookStatus struct {
 	// +optional
@@ -93,6 +103,10 @@ type HelmReleaseStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	StorageNamespace string `json:"storageNamespace,omitempty"`
+	// Begun is the release whose first record may be there already, while the history does
+	// not tell of it yet.
+	// +optional
+	Begun *ReleaseTarget `json:"begun,omitempty"`
 	// History of the release, the last one first.
 	// +optional
 	History []*Snapshot `json:"history,omitempty"`
