@@ -21,6 +21,7 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/cache"
@@ -62,6 +63,7 @@ type Group struct {
 	own     map[int]*coordinationv1.Lease // the shards that are held, by their Leases
 	leaving sync.WaitGroup
 	gone    map[int]bool // those that are being left
+	idle    map[int]bool // those of which nothing is under way any more, and which we hold by the Lease alone
 	mine    *coordinationv1.Lease
 	renewed time.Time // when that succeeded last
 	seen    map[string]sighting
@@ -78,7 +80,7 @@ type sighting struct {
 // Run takes part until ctx ends, or until this engine may no longer write: then the
 // error is ErrLost, and it must stop at once.
 func (g *Group) Run(ctx context.Context) error {
-	g.own, g.gone, g.seen = map[int]*coordinationv1.Lease{}, map[int]bool{}, map[string]sighting{}
+	g.own, g.gone, g.idle, g.seen = map[int]*coordinationv1.Lease{}, map[int]bool{}, map[int]bool{}, map[string]sighting{}
 	g.news = make(chan struct{}, 1)
 	if _, err := g.Leases.List(ctx, metav1.ListOptions{LabelSelector: GroupLabel + "=" + g.Name, Limit: 1}); err != nil {
 		return ignoreEnd(ctx, fmt.Errorf("look for the leases of other engines: %w", err)) // a watch would go on trying
@@ -157,6 +159,11 @@ func (g *Group) step(ctx context.Context) error {
 		return fmt.Errorf("%w: shard %d is held by another one", ErrLost, now.stolen[0])
 	}
 	take, leave := shard.Next(now.State)
+	for _, i := range now.idle {
+		if !slices.Contains(take, i) {
+			leave = append(leave, i)
+		}
+	}
 	for _, i := range leave {
 		g.leave(ctx, i)
 	}
@@ -175,13 +182,19 @@ func (g *Group) step(ctx context.Context) error {
 func (g *Group) leave(ctx context.Context, i int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gone[i] {
+	if g.gone[i] || g.own[i] == nil { // the latter since that was decided
 		return
 	}
 	g.gone[i] = true
-	g.Log.Info("leaving a shard to another engine", "shard", i)
+	idle := g.idle[i]
 	g.leaving.Go(func() {
-		g.Lost(i)
+		if !idle {
+			g.Log.Info("leaving a shard to another engine", "shard", i)
+			g.Lost(i)
+			g.mu.Lock()
+			g.idle[i] = true
+			g.mu.Unlock()
+		}
 		if err := g.yield(ctx, i); err != nil {
 			g.Log.Info("cannot leave a shard, it is tried again: "+err.Error(), "shard", i)
 		}
@@ -191,21 +204,39 @@ func (g *Group) leave(ctx context.Context, i int) {
 	})
 }
 
-// yield writes that nobody holds a shard.
+// yield writes that nobody holds a shard. An attempt before this one may have come
+// through without an answer: then the Lease is another one's by now, or nobody's.
 func (g *Group) yield(ctx context.Context, i int) error {
 	g.mu.Lock()
 	lease := g.own[i].DeepCopy()
 	g.mu.Unlock()
-	lease.Spec.HolderIdentity = nil
 	ctx, cancel := context.WithTimeout(ctx, renewals)
 	defer cancel()
-	if _, err := g.Leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil {
+	err := g.release(ctx, lease)
+	if apierrors.IsConflict(err) {
+		if lease, err = g.Leases.Get(ctx, g.shardName(i), metav1.GetOptions{}); err == nil && holderOf(lease) == g.Identity {
+			err = g.release(ctx, lease)
+		}
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("leave shard %d: %w", i, err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.own, i)
+	g.forget(i)
 	return nil
+}
+
+func (g *Group) release(ctx context.Context, lease *coordinationv1.Lease) error {
+	lease.Spec.HolderIdentity = nil
+	_, err := g.Leases.Update(ctx, lease, metav1.UpdateOptions{})
+	return err
+}
+
+// forget drops a shard that is not ours any more. The caller has the lock.
+func (g *Group) forget(i int) {
+	delete(g.own, i)
+	delete(g.idle, i)
 }
 
 // take makes a shard ours if nobody was faster; have is its Lease.
@@ -218,6 +249,7 @@ func (g *Group) take(ctx context.Context, i int, have *coordinationv1.Lease) err
 	}
 	g.mu.Lock()
 	g.own[i] = lease
+	delete(g.idle, i)
 	g.mu.Unlock()
 	g.Log.Info("working on a shard", "shard", i)
 	g.Gained(i)

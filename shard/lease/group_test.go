@@ -60,7 +60,7 @@ func (b *table) stopped(engine string) {
 // await waits until so many engines work on so many shards.
 func (b *table) await(shards int, engines ...string) {
 	b.t.Helper()
-	limit := time.After(5 * time.Minute)
+	limit := time.After(2 * time.Minute)
 	for {
 		b.mu.Lock()
 		news, load, sum := b.news, map[string]int{}, 0
@@ -87,20 +87,16 @@ func (b *table) await(shards int, engines ...string) {
 }
 
 // line is a connection that can be cut: requests fail, watches end. And it can lose the
-// answer to one renewal, which is carried out.
+// answer to one write of a Lease, which is carried out.
 type line struct {
 	http.RoundTripper
-	cut     atomic.Bool
-	renewal atomic.Int64
-	renewed chan struct{} // renewals that come through after that one
-}
+	cut atomic.Bool
 
-// What becomes of the answer to the next renewal.
-const (
-	arrives = iota
-	isLost
-	wasLost
-)
+	mu   sync.Mutex
+	lose string        // part of the name of that Lease; "" for none
+	lost bool          // it was lost
+	then chan struct{} // for each write of such a Lease that comes through afterwards
+}
 
 var errCut = errors.New("the line is cut")
 
@@ -109,19 +105,29 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errCut
 	}
 	answer, err := l.RoundTripper.RoundTrip(r)
-	if err != nil || r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "-member-") {
+	if err != nil || r.Method != http.MethodPut || answer.StatusCode != http.StatusOK {
 		return answer, err
 	}
-	if l.renewal.CompareAndSwap(isLost, wasLost) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.lose == "" || !strings.Contains(r.URL.Path, l.lose):
+	case !l.lost:
+		l.lost = true
 		return nil, errors.Join(errCut, answer.Body.Close())
-	}
-	if l.renewal.Load() == wasLost && answer.StatusCode == http.StatusOK {
+	default:
 		select {
-		case l.renewed <- struct{}{}:
+		case l.then <- struct{}{}:
 		default: // nobody counts them any more
 		}
 	}
 	return answer, nil
+}
+
+func (l *line) loseAnswer(lease string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lose = lease
 }
 
 type engine struct {
@@ -134,7 +140,7 @@ type engine struct {
 // join starts an engine's part in a group.
 func join(t *testing.T, b *table, ns, name string, count int) *engine {
 	t.Helper()
-	e := &engine{name: name, line: &line{renewed: make(chan struct{}, 2)}, ended: make(chan error, 1)}
+	e := &engine{name: name, line: &line{then: make(chan struct{}, 2)}, ended: make(chan error, 1)}
 	config := rest.CopyConfig(scenario.Open(t).Config)
 	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { e.line.RoundTripper = rt; return e.line })
 	client, err := kubernetes.NewForConfig(config)
@@ -204,14 +210,29 @@ func TestRenewalWithoutAnswer(t *testing.T) {
 	b := newTable(t)
 	a := join(t, b, namespace(t), "a", 1)
 	b.await(1, "a")
-	a.line.renewal.Store(isLost)
+	a.line.loseAnswer("-member-")
 	for range 2 {
 		select {
-		case <-a.line.renewed:
+		case <-a.line.then:
 		case err := <-a.ended:
 			t.Fatalf("the engine ends with %v", err)
 		}
 	}
+	a.stop()
+}
+
+// TestShardLeftWithoutAnswer: a shard that was left goes to another engine, though the one
+// that left it was not told.
+func TestShardLeftWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	ns, b := namespace(t), newTable(t)
+	a := join(t, b, ns, "a", 4)
+	b.await(4, "a")
+	a.line.loseAnswer("-shard-")
+	c := join(t, b, ns, "c", 4)
+	b.await(4, "a", "c")
+	c.stop()
+	b.await(4, "a")
 	a.stop()
 }
 

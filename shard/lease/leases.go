@@ -206,6 +206,7 @@ type view struct {
 	leases map[string]*coordinationv1.Lease // by name
 	dead   []*coordinationv1.Lease          // of members that died and hold nothing any more
 	stolen []int                            // shards that we hold and somebody else does
+	idle   []int                            // shards that we have left, which is not written yet
 }
 
 func (g *Group) look(now time.Time) view {
@@ -231,16 +232,7 @@ func (g *Group) look(now time.Time) view {
 		}
 	}
 	for i := range s.Holders {
-		known, own := s.leases[g.shardName(i)], g.own[i]
-		if holder := holderOf(known); holder != g.Identity {
-			s.Holders[i] = holder // what names us and is not ours has been left, and the watch is behind
-		}
-		if own != nil && s.Holders[i] != "" && newer(known, own) {
-			s.stolen = append(s.stolen, i)
-		}
-		if own != nil {
-			s.Holders[i] = g.Identity
-		}
+		g.lookAt(&s, i)
 	}
 	for _, lease := range expired {
 		if !slices.Contains(s.Holders, holderOf(lease)) {
@@ -248,6 +240,29 @@ func (g *Group) look(now time.Time) view {
 		}
 	}
 	return s
+}
+
+// lookAt finds who holds a shard. The caller has the lock.
+func (g *Group) lookAt(s *view, i int) {
+	known, own := s.leases[g.shardName(i)], g.own[i]
+	if holder := holderOf(known); holder != g.Identity {
+		s.Holders[i] = holder // what names us and is not ours has been left, and the watch is behind
+	}
+	taken := own != nil && s.Holders[i] != "" && newer(known, own)
+	switch {
+	case own == nil:
+	case !g.idle[i]:
+		if taken {
+			s.stolen = append(s.stolen, i)
+		}
+		s.Holders[i] = g.Identity
+	case g.gone[i]: // to be left in a moment
+		s.Holders[i] = g.Identity
+	case taken: // it is left, and the answer to that did not get here
+		g.forget(i)
+	default: // free for whose turn it is, which may be ours again
+		s.Holders[i], s.idle = "", append(s.idle, i)
+	}
 }
 
 // newer tells whether a Lease was written after another state of it.
