@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,10 +36,37 @@ type configUnits struct {
 	wrote  map[types.NamespacedName]*clusterconfigv1.FluxConfig // as our last write left it
 	swept  map[types.NamespacedName]int64                       // the generation after which leftovers were looked for
 	failed map[types.NamespacedName]int                         // failures in a row
+	// busy are the namespaces out of which a configuration is worked on, with those that
+	// came meanwhile. What two of a namespace share is never looked at while the other
+	// one changes it.
+	busy map[string]map[types.NamespacedName]bool
 }
 
+// enter takes a namespace for a pass over a configuration of it. While another one is
+// at work there it is refused, and the pass is woken when that one leaves: nobody waits
+// on a worker.
+func (u *configUnits) enter(name types.NamespacedName) (leave func(), free bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if came, taken := u.busy[name.Namespace]; taken {
+		came[name] = true
+		return nil, false
+	}
+	u.busy[name.Namespace] = map[types.NamespacedName]bool{}
+	return func() {
+		u.mu.Lock()
+		came := slices.Collect(maps.Keys(u.busy[name.Namespace]))
+		delete(u.busy, name.Namespace)
+		u.mu.Unlock()
+		u.alarm.wake(came...)
+	}, true
+}
+
+// configTimeout bounds a pass over a FluxConfig, which waits for nothing but answers.
+const configTimeout = time.Minute
+
 func newConfigUnits() *configUnits {
-	return &configUnits{wrote: map[types.NamespacedName]*clusterconfigv1.FluxConfig{}, swept: map[types.NamespacedName]int64{}, failed: map[types.NamespacedName]int{}}
+	return &configUnits{wrote: map[types.NamespacedName]*clusterconfigv1.FluxConfig{}, swept: map[types.NamespacedName]int64{}, failed: map[types.NamespacedName]int{}, busy: map[string]map[types.NamespacedName]bool{}}
 }
 
 // latest is the newest of what a cache says and what we wrote ourselves.
@@ -91,6 +120,21 @@ type configPass struct {
 
 // Reconcile makes one pass over one FluxConfig.
 func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	leave, free := e.configs.enter(r.NamespacedName)
+	if !free {
+		return reconcile.Result{}, nil
+	}
+	defer leave()
+	limited, cancel := context.WithTimeout(ctx, configTimeout)
+	defer cancel()
+	result, err := e.one(limited, r)
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here
+	}
+	return result, err
+}
+
+func (e fluxConfigs) one(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	name := objectName{clusterconfigv1.FluxConfigKind, r.NamespacedName}
 	user := live.User{Kind: configInputsUser, NamespacedName: r.NamespacedName}
 	found, done, err := e.enter(ctx, name, func() client.Object { return &clusterconfigv1.FluxConfig{} })
@@ -122,7 +166,7 @@ func (e fluxConfigs) Reconcile(ctx context.Context, r reconcile.Request) (reconc
 	}
 	failure := e.provision(ctx, p)
 	if ctx.Err() != nil {
-		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here
+		return reconcile.Result{}, errors.Join(failure, ctx.Err()) // nothing can be written any more
 	}
 	wait, err := e.reportConfig(ctx, p, failure)
 	if err != nil {

@@ -123,9 +123,7 @@ func (e *Engine) controllers() (out []control) {
 		out = append(out, control{&helmv2.HelmRelease{}, helmReleases{e}, &e.releases.alarm, e.Concurrent, e.news(helmv2.HelmReleaseKind), nil})
 	}
 	if !e.Off.FluxConfigs {
-		// One at a time: what two configurations share is then never looked at while
-		// the other one changes it.
-		out = append(out, control{&clusterconfigv1.FluxConfig{}, fluxConfigs{e}, &e.configs.alarm, 1, touched, e.wakeConfigs()})
+		out = append(out, control{&clusterconfigv1.FluxConfig{}, fluxConfigs{e}, &e.configs.alarm, e.Concurrent, touched, e.wakeConfigs()})
 	}
 	if e.Off.Sources {
 		return out

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/internal/scenario"
 	"github.com/plumb-gitops/plumb/internal/testproxy"
@@ -148,5 +150,31 @@ func converged(t *testing.T, w *scenario.World, kind string, fault testproxy.Fau
 		if times > 1 {
 			t.Errorf("told %d times: %s", times, text)
 		}
+	}
+}
+
+// TestSlowConfigurationHoldsUpNoOther: one FluxConfig whose request is never answered
+// leaves those of other namespaces to be made, changed and deleted.
+func TestSlowConfigurationHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	w, repo, compliant := configured(t)
+	slow := w.Namespace("slow")
+	proxy, kubeconfig := testproxy.New(t, w.EngineKubeconfig(), testproxy.Rule{Fault: testproxy.Timeout, Match: func(r *http.Request) bool {
+		return r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/namespaces/"+slow+"/gitrepositories/")
+	}})
+	fleet := configuration(w, repo, "./apps")
+	w.Apply(strings.Replace(fleet, "namespace: "+w.NS, "namespace: "+slow, 1))
+	w.Start("--kubeconfig", kubeconfig, "--watch-namespace", slow)
+	w.There(scenario.Key("ServiceAccount", slow, "flux-applier"))
+	key := scenario.Key("FluxConfig", w.NS, "fleet")
+	w.Apply(fleet)
+	w.Until(key, "it is compliant", compliant)
+	w.Delete(key)
+	w.Gone(key)
+	if !proxy.Hit() {
+		t.Error("the request never came by")
+	}
+	if state, has, _ := unstructured.NestedString(w.Get(scenario.Key("FluxConfig", slow, "fleet")).Object, "status", "complianceState"); has && state == "Compliant" {
+		t.Error("the slow one was not slow")
 	}
 }
