@@ -3,10 +3,14 @@ package apply
 import (
 	"context"
 	"errors"
+	"maps"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
@@ -29,7 +33,7 @@ func (u *Untaken) Unwrap() error { return u.Err }
 
 // chooseLead picks the lead among the changes of a stage that are still to be decided,
 // and decides it; -1 for none. There is none behind a stage that writes.
-func (p *planning) chooseLead(ctx context.Context, stage []Change, open []int, vouched map[int]bool) int {
+func (p *planning) chooseLead(stage []Change, open []int, vouched map[int]bool) int {
 	if !p.req.Leads || p.writes {
 		return -1
 	}
@@ -39,7 +43,7 @@ func (p *planning) chooseLead(ctx context.Context, stage []Change, open []int, v
 		}
 	}
 	for _, i := range open {
-		if action := p.foreseen(ctx, stage[i]); action != "" {
+		if action := p.foreseen(stage[i]); action != "" {
 			stage[i].Action, stage[i].untried = action, true
 			return i
 		}
@@ -49,7 +53,7 @@ func (p *planning) chooseLead(ctx context.Context, stage []Change, open []int, v
 
 // foreseen is what the write of an object will do, where nothing but the server's
 // refusal can change that; "" where more has to be looked at.
-func (p *planning) foreseen(ctx context.Context, c Change) Action {
+func (p *planning) foreseen(c Change) Action {
 	if c.drifted || c.merges || p.steers(c) || p.scaling.targets(c.Key) || len(p.req.Ignore.Paths(c.desired)) > 0 {
 		return ""
 	}
@@ -60,10 +64,19 @@ func (p *planning) foreseen(ctx context.Context, c Change) Action {
 		}
 		return ""
 	}
-	if _, err := p.get(ctx, c.Key); apierrors.IsNotFound(err) {
-		return Created
-	}
-	return ""
+	return Created // or refused, if it is there (onlyNew)
+}
+
+// onlyNew is an object in the form that the server takes only when there is none of that
+// name: it compares the resource version with that of the object that it has, and none
+// has this one (Kubernetes API concepts, "Resource versions": a number of 64 bits).
+func onlyNew(obj *unstructured.Unstructured) *unstructured.Unstructured {
+	out := &unstructured.Unstructured{Object: maps.Clone(obj.Object)}
+	metadata, _ := obj.Object["metadata"].(map[string]any)
+	metadata = maps.Clone(metadata)
+	metadata["resourceVersion"] = strconv.FormatInt(math.MaxInt64, 10)
+	out.Object["metadata"] = metadata
+	return out
 }
 
 // steers tells whether an object, or the unit, says how it is applied.
@@ -83,7 +96,11 @@ func (p *planning) goAhead(ctx context.Context, stage []Change) error {
 	c.untried = false
 	before, known := p.View.Get(p.req.Unit.Kind, c.Key) // and not after the write, which the view sees as well
 	failpoint.Hit("apply.object")
-	answer, refusal := p.sendOnce(ctx, c.desired)
+	sent := c.desired
+	if !known {
+		sent = onlyNew(sent)
+	}
+	answer, refusal := p.sendOnce(ctx, sent)
 	if refusal == nil {
 		record := p.View.Observe(p.req.Unit.Kind, answer)
 		if known && before.ResourceVersion == record.ResourceVersion {

@@ -249,7 +249,7 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 		}
 	}
 	vouched := p.vouch(ctx, stage, open)
-	lead := p.chooseLead(ctx, stage, open, vouched)
+	lead := p.chooseLead(stage, open, vouched)
 	errs := make([]error, len(stage))
 	group := errgroup.Group{}
 	group.SetLimit(parallel)

@@ -87,7 +87,12 @@ func TestRefusedRight(t *testing.T) {
 	}
 	tenant := *w.Applier
 	tenant.Cluster = as
-	_, err = tenant.Plan(t.Context(), w.request(w.objects([]string{web})))
+	request := w.request(w.objects([]string{web}))
+	plan, err := tenant.Plan(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tenant.Run(t.Context(), request, plan)
 	want := "Deployment/" + w.ns + "/web dry-run failed: the account system:serviceaccount:" + w.ns + ":deployer may not patch deployments.apps in namespace " + w.ns + ": bind it to a Role that allows that"
 	if got := asRefusal(err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
