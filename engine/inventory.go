@@ -113,7 +113,10 @@ func (e *Engine) forgetInventory(ctx context.Context, u *unit) error {
 // knows what to prune, so nothing is done until it is back, or somebody consents to
 // go on with the rest.
 func (e *Engine) loadInventory(ctx context.Context, p *pass, reason string) error {
-	keys, err := e.inventoryOf(ctx, p.object.Namespace, p.object.UID, p.object.Status.Inventory)
+	keys, err := claimed(p.object)
+	if p.object.Status.Inventory != nil {
+		keys, err = e.inventoryOf(ctx, p.object.Namespace, p.object.UID, p.object.Status.Inventory)
+	}
 	lost := new(prune.LostError)
 	switch {
 	case errors.As(err, &lost) && e.behind(ctx, p):
@@ -123,7 +126,7 @@ func (e *Engine) loadInventory(ctx context.Context, p *pass, reason string) erro
 			"%w: nothing is applied or pruned, since nobody knows what has to go; restore it, or set the annotation %s to \"true\" to go on without it: objects that only it named stay on the cluster", lost, meta.ConsentAnnotation))
 	case lost.Any():
 		e.log.Info("goes on without a part of the inventory", "kind", kustomizev1.KustomizationKind, "namespace", p.unit.name.Namespace, "name", p.unit.name.Name, "lost", lost.Error())
-	case errors.As(err, new(*prune.EntryError)):
+	case errors.As(err, new(*prune.EntryError)), errors.As(err, new(*claimError)):
 		return fail(reason, Stall, err)
 	case err != nil:
 		return fail(reason, Retry, err)

@@ -45,12 +45,11 @@ func (e kustomizations) Reconcile(ctx context.Context, r reconcile.Request) (rec
 	case p.object.Spec.Suspend:
 		e.rest(p)
 		return reconcile.Result{}, nil
-	case controllerutil.AddFinalizer(p.object, meta.Finalizer):
-		// Before the first write: from here on a deletion waits for us.
+	case p.object.Status.Inventory != nil && controllerutil.AddFinalizer(p.object, meta.Finalizer):
+		// Somebody took it off. A unit that has nothing yet gets it with its first claim.
 		if err := e.saveFinalizers(ctx, p); err != nil {
 			return reconcile.Result{}, ignoreGone(err)
 		}
-		failpoint.Hit("finalizer.added")
 	}
 	e.depend(p)
 	e.wakeJudges(p.unit.name) // of labels, say, that changed
@@ -69,8 +68,21 @@ func (e *Engine) pass(ctx context.Context, p *pass) (reconcile.Result, error) {
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil //nolint:nilerr // we are stopping; the next start goes on from here
 	}
+	if outdated := new(outdatedError); errors.As(p.err, &outdated) {
+		return reconcile.Result{}, outdated
+	}
 	return e.report(ctx, p, outcome(p, p.err))
 }
+
+// outdatedError says that a unit was changed while a pass was under way that had written
+// nothing yet: it has to be run again.
+type outdatedError struct{ err error }
+
+// Error implements error.
+func (o *outdatedError) Error() string { return o.err.Error() }
+
+// Unwrap gives the conflict.
+func (o *outdatedError) Unwrap() error { return o.err }
 
 // depend keeps the graph as the spec says.
 func (e *Engine) depend(p *pass) {

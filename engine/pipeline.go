@@ -81,8 +81,9 @@ func (e *Engine) stages(ctx context.Context, p *pass) (err error) {
 		return e.foresee(ctx, p)
 	}
 
-	// inventory: claim before writing (rule 2). A crash behind this line leaves
-	// entries for objects that were never made; pruning finds them gone.
+	// inventory: claim before writing (rule 2), the first time together with the
+	// finalizer (claim.go). A crash behind this line leaves entries for objects that
+	// were never made; pruning finds them gone.
 	if err := e.grow(ctx, p); err != nil {
 		return err
 	}

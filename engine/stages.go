@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/cli-utils/pkg/object"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
@@ -173,15 +175,30 @@ func (e *Engine) grow(ctx context.Context, p *pass) error {
 	missing := prune.Minus(wanted, p.inventory)
 	p.before = p.inventory
 	p.inventory = prune.Union(p.inventory, wanted)
-	if len(missing) == 0 {
+	bare := !controllerutil.ContainsFinalizer(p.object, meta.Finalizer)
+	if len(missing) == 0 && !bare {
 		return nil
 	}
 	failpoint.Hit("inventory.grow")
-	if err := e.saveInventory(ctx, p); err != nil {
+	err := e.growTo(ctx, p, bare)
+	switch {
+	case bare && apierrors.IsConflict(err):
+		return &outdatedError{err}
+	case err != nil:
 		return fail(kustomizev1.ReconciliationFailedReason, Retry, fmt.Errorf("store the inventory: %w", err))
 	}
 	failpoint.Hit("inventory.grown")
 	return nil
+}
+
+// growTo stores the inventory of the pass, with a finalizer before it where there is none.
+func (e *Engine) growTo(ctx context.Context, p *pass, bare bool) error {
+	if bare {
+		if all, err := e.claim(ctx, p); all || err != nil {
+			return err
+		}
+	}
+	return e.saveInventory(ctx, p)
 }
 
 // claims is what a unit has, or will have once the plan is carried out. An
@@ -209,7 +226,7 @@ func (e *Engine) applied(ctx context.Context, p *pass) error {
 	begun := e.now()
 	result, err := p.target.applier.Run(ctx, p.wish, p.plan)
 	if untaken := new(apply.Untaken); errors.As(err, &untaken) {
-		p.inventory = p.before
+		p.inventory = append([]kube.Key{}, p.before...) // and not nil: what was claimed is not any more
 		return e.refusal(err)
 	}
 	for _, c := range result.Changes {

@@ -19,6 +19,10 @@ const ReconcileRequestAnnotation = "reconcile.fluxcd.io/requestedAt"
 // for which it is meant.
 const ConsentAnnotation = "plumb-gitops.github.io/allow-prune"
 
+// ClaimAnnotation on a Kustomization names the objects of its first inventory, before its
+// status does.
+const ClaimAnnotation = "plumb-gitops.github.io/claim"
+
 // InventoryLabel marks a ConfigMap that holds a part of an inventory. As a label its
 // value is the UID of the object whose inventory that is, as an annotation its name.
 const InventoryLabel = "plumb-gitops.github.io/inventory-of"

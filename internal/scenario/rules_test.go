@@ -98,6 +98,73 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
+// Rule 2, of the first pass, whose inventory is not in the status yet: what was begun is
+// known, also when it is not in the source any more at the next start.
+func TestKilledInTheFirstPass(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"plan.done", "inventory.grow", "finalizer.added", "inventory.grown", "apply.object:2", "apply.stage", "apply.done", "prune.done", "status.write", "status.written"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			w := scenario.New(t)
+			repo := w.Git.Repo(t, "repo", map[string]string{
+				"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "1"),
+			})
+			w.Source("repo", repo, "interval: 1s")
+			w.Kustomization("app", "./app", "wait: true")
+			w.StartWith([]string{"PLUMB_KILL_AT=" + step})
+			w.Died()
+			revision := repo.Commit(map[string]string{"app/a.yaml": "", "app/b.yaml": "", "app/d.yaml": configMap(w.NS, "d", "1")})
+			w.Start()
+			app := w.Ready(w.Unit("app"), revision)
+			w.Gone(scenario.Key("ConfigMap", w.NS, "a"))
+			w.Gone(scenario.Key("ConfigMap", w.NS, "b"))
+			want := []string{w.NS + "_c__ConfigMap", w.NS + "_d__ConfigMap"}
+			if got := scenario.Inventory(app); !slices.Equal(got, want) {
+				t.Errorf("inventory %v, want %v", got, want)
+			}
+			w.Delete(w.Unit("app"))
+			w.Gone(w.Unit("app"))
+			w.Gone(scenario.Key("ConfigMap", w.NS, "c"))
+		})
+	}
+}
+
+// TestDeletedBeforeItHasAnInventory: what was begun goes with the unit, and with a claim
+// of another unit's nothing goes.
+func TestDeletedBeforeItHasAnInventory(t *testing.T) {
+	t.Parallel()
+	w := scenario.New(t)
+	repo := w.Git.Repo(t, "repo", map[string]string{"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "brief/c.yaml": configMap(w.NS, "c", "1")})
+	w.Source("repo", repo, "interval: 1h")
+	w.Kustomization("app", "./app", "")
+	w.StartWith([]string{"PLUMB_KILL_AT=apply.done"})
+	w.Died()
+	if got := scenario.Inventory(w.Get(w.Unit("app"))); len(got) > 0 {
+		t.Fatalf("it has an inventory already: %v", got)
+	}
+	claim := w.Get(w.Unit("app")).GetAnnotations()["plumb-gitops.github.io/claim"]
+	if !strings.Contains(claim, w.NS+"_b__ConfigMap") {
+		t.Fatalf("the claim is %q", claim)
+	}
+	w.Apply(w.KustomizationYAML("copy", "./none", "suspend: true"))
+	w.Patch(w.Unit("copy"), "test", fmt.Sprintf(`{"metadata":{"annotations":{"plumb-gitops.github.io/claim":%q},"finalizers":["finalizers.fluxcd.io"]}}`, claim))
+	w.Delete(w.Unit("copy"))
+	w.Start()
+	w.Gone(w.Unit("copy"))
+	w.Ready(w.Unit("app"))
+	if w.Get(scenario.Key("ConfigMap", w.NS, "a")) == nil {
+		t.Error("the copy took away what it never had")
+	}
+	w.Stop()
+	w.Kustomization("brief", "./brief", "")
+	w.StartWith([]string{"PLUMB_KILL_AT=apply.done"})
+	w.Died()
+	w.Delete(w.Unit("brief"))
+	w.Start()
+	w.Gone(w.Unit("brief"))
+	w.Gone(scenario.Key("ConfigMap", w.NS, "c"))
+}
+
 // Rule 3: nobody waits on a worker.
 func TestUnhealthyUnitsDoNotDelayAHealthyOne(t *testing.T) {
 	t.Parallel()

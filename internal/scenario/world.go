@@ -337,7 +337,6 @@ func (w *World) Settle() {
 	w.NotReady(w.Unit(name), "ArtifactFailed")
 	w.EventWith(w.Unit(name), "ArtifactFailed", "not found")
 	w.Delete(w.Unit(name))
-	w.EventWith(w.Unit(name), "ReconciliationSucceeded", "Deleted")
-	w.Gone(w.Unit(name))
+	w.Gone(w.Unit(name)) // at once: it has nothing, so it has no finalizer
 	w.Again("no event waits", func() bool { return strings.Contains(w.metrics(), "\nplumb_events_waiting 0\n") })
 }
