@@ -33,7 +33,7 @@ func watch(w *scenario.World, t *testing.T, args ...string) *watching {
 // going starts a command, which goes on while the test does.
 func going(t *testing.T, args ...string) *watching {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // says would wait for ever
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // says would wait for ever
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, scenario.Plumb(), args...)
 	out, err := cmd.StdoutPipe()
