@@ -87,6 +87,7 @@ func (e *Engine) pruned(ctx context.Context, p *pass) error {
 		Objects: stale,
 		Consent: consents(p.object.Annotations, p.snapshot.Revision),
 		Leave:   deleting,
+		Returns: !deleting || p.object.GetDeletionPolicy() == kustomizev1.DeletionPolicyWaitForTermination,
 	})
 	blocked := p.keepAccount(outcomes, e.now())
 	if err != nil {

@@ -42,7 +42,7 @@ type unit struct {
 	keys   []kube.Key                 // what the last build wants
 	known  map[kube.Key]apply.Written // what we know of each object
 	kept   bool                       // known is on disk as it is
-	going  []kube.Key                 // deleted, but kept by something
+	going  []kube.Key                 // deleted, but kept by something, or held for those
 	sees   bool                       // its account may see what the last build waits for
 
 	attempt   attempt    // the manifests that are not in the history yet

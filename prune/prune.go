@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/internal/denial"
 	"github.com/plumb-gitops/plumb/internal/errlist"
 	"github.com/plumb-gitops/plumb/internal/failpoint"
@@ -58,10 +61,33 @@ func (p *Pruner) Run(ctx context.Context, r Request) ([]Outcome, error) {
 	var all []Outcome
 	var errs []error
 	for _, keys := range byStage {
+		keys, held := r.hold(keys, all)
+		all = append(all, held...)
 		outcomes, failed := p.stage(ctx, r, keys)
 		all, errs = append(all, outcomes...), append(errs, failed...)
 	}
 	return all, errlist.InTime(ctx, errs, errOverdue)
+}
+
+// hold keeps namespaces back while releases, or other units, of the same set are still
+// going: those take down what is there themselves, with hooks that run there, and until
+// then a guard would find it in use.
+func (r Request) hold(keys []kube.Key, before []Outcome) (rest []kube.Key, held []Outcome) {
+	going := slices.IndexFunc(before, func(o Outcome) bool {
+		group := o.Key.GroupKind.Group
+		return o.Verdict == Wait && (group == helmv2.GroupVersion.Group || group == kustomizev1.GroupVersion.Group)
+	})
+	if going < 0 || !r.Returns {
+		return keys, nil
+	}
+	for _, key := range keys {
+		if key.GroupKind != (schema.GroupKind{Kind: "Namespace"}) {
+			rest = append(rest, key)
+			continue
+		}
+		held = append(held, Outcome{Key: key, Verdict: Wait, Reason: before[going].Key.String() + " goes first"})
+	}
+	return rest, held
 }
 
 // stages is how many there are: those of applying, and one for rights.

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/plumb-gitops/plumb/internal/kube"
 	"github.com/plumb-gitops/plumb/live"
 )
 
@@ -53,4 +54,35 @@ func FuzzDecide(f *testing.F) {
 			t.Errorf("%+v with %+v: %s", record, request, out.Verdict)
 		}
 	})
+}
+
+// TestNamespacesWaitForReleases of the same set, if the unit comes back for them.
+func TestNamespacesWaitForReleases(t *testing.T) {
+	t.Parallel()
+	release, unit := key("ns", "app", "helm.toolkit.fluxcd.io", "v2", "HelmRelease"), key("ns", "apps", "kustomize.toolkit.fluxcd.io", "v1", "Kustomization")
+	claim, namespace, role := key("ns", "data", "", "v1", "PersistentVolumeClaim"), key("", "ns", "", "v1", "Namespace"), key("", "r", "rbac.authorization.k8s.io", "v1", "ClusterRole")
+	for name, c := range map[string]struct {
+		before  Outcome
+		returns bool
+		held    int
+	}{
+		"a release is going":          {Outcome{Key: release, Verdict: Wait}, true, 1},
+		"a Kustomization is going":    {Outcome{Key: unit, Verdict: Wait}, true, 1},
+		"the release is gone":         {Outcome{Key: release, Verdict: Gone}, true, 0},
+		"something else is going":     {Outcome{Key: claim, Verdict: Wait}, true, 0},
+		"the unit does not come back": {Outcome{Key: release, Verdict: Wait}, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rest, held := Request{Returns: c.returns}.hold([]kube.Key{namespace, role}, []Outcome{c.before})
+			if len(held) != c.held || len(rest) != 2-c.held || rest[len(rest)-1] != role {
+				t.Fatalf("%v are held, %v are not", held, rest)
+			}
+			for _, o := range held {
+				if want := (Outcome{Key: namespace, Verdict: Wait, Reason: c.before.Key.String() + " goes first"}); o != want {
+					t.Errorf("got %+v, want %+v", o, want)
+				}
+			}
+		})
+	}
 }

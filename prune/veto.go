@@ -122,4 +122,6 @@ type Request struct {
 	// Leave gives up on what a guard blocks instead of keeping it in the
 	// inventory: for a unit that is itself being deleted, and so can't wait.
 	Leave bool
+	// Returns says that the unit comes back for what has to wait.
+	Returns bool
 }
