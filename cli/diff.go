@@ -172,6 +172,7 @@ func differencesOf(s summary) []preview.Difference {
 		if r.State == string(failed) {
 			d.Error = r.Message
 		}
+		d.LeftOut = r.LeftOut
 		for _, c := range r.Changes {
 			if c.Hook {
 				d.Hooks = append(d.Hooks, preview.Change{Object: c.ID, Action: c.Action, At: c.Detail})
@@ -180,7 +181,7 @@ func differencesOf(s summary) []preview.Difference {
 			d.Changes = append(d.Changes, preview.Change{Object: c.ID, Action: c.Action, Fields: c.Fields})
 		}
 		preview.Sort(d.Changes)
-		if d.Error != "" || len(d.Changes) > 0 || len(d.Hooks) > 0 {
+		if d.Error != "" || d.LeftOut != "" || len(d.Changes) > 0 || len(d.Hooks) > 0 {
 			out = append(out, d)
 		}
 	}
@@ -235,6 +236,9 @@ func printDifferences(out io.Writer, format string, differences []preview.Differ
 func printChanges(out io.Writer, d preview.Difference) {
 	if d.Error != "" {
 		fmt.Fprintf(out, "  ! %s\n", strings.ReplaceAll(d.Error, "\n", "\n    "))
+	}
+	if d.LeftOut != "" {
+		fmt.Fprintf(out, "  ? left out: %s\n", d.LeftOut)
 	}
 	for _, c := range slices.Concat(d.Changes, hooks(d.Hooks)) {
 		sign, ok := signs[c.Action]

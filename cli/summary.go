@@ -29,6 +29,8 @@ type report struct {
 	Changes  []change `json:"changes,omitempty"`
 	// Unchanged is how many of its objects were as they should be.
 	Unchanged int `json:"unchanged"`
+	// LeftOut is what a dry run did not look at, and why.
+	LeftOut string `json:"leftOut,omitempty"`
 }
 
 // change is one object that was written, deleted, left or refused.
@@ -95,6 +97,9 @@ func (s summary) writeTree(w io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(&b, "%s  %s\n", source.ID, headline(source))
+		if source.LeftOut != "" {
+			fmt.Fprintf(&b, "└── left out: %s\n", source.LeftOut)
+		}
 		users := s.usersOf(source.ID)
 		for i, unit := range users {
 			unit.tree(&b, i == len(users)-1)
@@ -143,6 +148,9 @@ func (r report) tree(b *strings.Builder, last bool) {
 			line += ": " + c.Detail
 		}
 		lines = append(lines, line)
+	}
+	if r.LeftOut != "" {
+		lines = append(lines, "left out: "+r.LeftOut)
 	}
 	if r.Unchanged > 0 {
 		lines = append(lines, fmt.Sprintf("%d unchanged", r.Unchanged))

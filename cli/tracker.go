@@ -91,6 +91,7 @@ const (
 	suspended state = "Suspended" // left alone
 	failed    state = "Failed"    // it won't become ready by itself
 	held      state = "Held"      // something that it waits for won't either
+	planned   state = "Planned"   // a dry run would bring it, and has not looked further
 )
 
 // state judges one object.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	helmv2 "github.com/plumb-gitops/plumb/api/helm/v2"
+	kustomizev1 "github.com/plumb-gitops/plumb/api/kustomize/v1"
 	"github.com/plumb-gitops/plumb/api/meta"
 	"github.com/plumb-gitops/plumb/apply"
 	"github.com/plumb-gitops/plumb/engine"
@@ -21,6 +22,9 @@ func (o *once) upcoming(ctx context.Context, t *tracker, s *summary) error {
 	any := false
 	for _, id := range slices.Sorted(maps.Keys(t.planned)) {
 		obj := t.planned[id]
+		if obj.GetKind() == kustomizev1.KustomizationKind && t.worksIn(obj.GetNamespace()) {
+			s.leaveOut(id)
+		}
 		if obj.GetKind() == helmv2.HelmReleaseKind {
 			if !t.worksIn(obj.GetNamespace()) {
 				continue
@@ -39,6 +43,19 @@ func (o *once) upcoming(ctx context.Context, t *tracker, s *summary) error {
 	return err
 }
 
+// leaveOut says of a Kustomization that the run would bring or change what was not looked
+// at: the engine builds those that are on the cluster, as they are there.
+func (s *summary) leaveOut(id string) {
+	at, there := slices.BinarySearchFunc(s.Objects, id, func(r report, id string) int { return strings.Compare(r.ID, id) })
+	if there {
+		s.Objects[at].LeftOut = "what the change of its own spec would do: it is built as it is on the cluster"
+		return
+	}
+	s.Objects = slices.Insert(s.Objects, at, report{
+		ID: id, State: string(planned), LeftOut: "what it would bring: it is built once it is on the cluster, or by plumb build",
+	})
+}
+
 // foretell puts what would become of a release in the place of what was said of it.
 func (s *summary) foretell(p preview.Prospect) {
 	r := report{ID: helmv2.HelmReleaseKind + "/" + p.Name, State: string(ready)}
@@ -54,6 +71,9 @@ func (s *summary) foretell(p preview.Prospect) {
 	}
 	r.Source = s.Objects[at].Source
 	r.Revision, r.Message = p.Version, fmt.Sprintf("would %s", p.Action)
+	if p.LeftOut != "" {
+		r.State, r.Message, r.LeftOut = string(planned), "", "what it would bring: "+p.LeftOut
+	}
 	if p.Err != nil {
 		r.State, r.Reason, r.Message, s.Result = string(failed), meta.FailedReason, p.Err.Error(), resultFailed
 	}

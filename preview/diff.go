@@ -28,6 +28,7 @@ type Difference struct {
 	Unit    string   `json:"kustomization,omitempty"` // namespace/name
 	Release string   `json:"helmRelease,omitempty"`   // namespace/name
 	Error   string   `json:"error,omitempty"`         // why the newer one cannot be built
+	LeftOut string   `json:"leftOut,omitempty"`       // what was not looked at, and why
 	Changes []Change `json:"changes,omitempty"`
 	Hooks   []Change `json:"hooks,omitempty"` // what runs around a release, and is no part of it
 }

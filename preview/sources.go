@@ -91,8 +91,12 @@ func (c cluster) Secret(ctx context.Context, name string) (map[string][]byte, er
 	return c.data(ctx, "Secret", c.namespace, name)
 }
 
-// ServiceAccount implements fetch.Cluster. There is nobody who could make a token.
+// ServiceAccount implements fetch.Cluster. Without a cluster there is nobody who could
+// make a token, and with one it is for the engine to ask for it.
 func (c cluster) ServiceAccount(_ context.Context, name string) (*cloud.ServiceAccount, []string, error) {
+	if c.Find != nil {
+		return nil, nil, fmt.Errorf("it needs a token of ServiceAccount/%s/%s, %w", c.namespace, name, errLeftOut)
+	}
 	return nil, nil, fmt.Errorf("ServiceAccount/%s/%s: without a cluster no account can be used", c.namespace, name)
 }
 

@@ -26,6 +26,9 @@ import (
 	"github.com/plumb-gitops/plumb/live"
 )
 
+// errLeftOut says of something that a preview does not go as far.
+var errLeftOut = errors.New("which is only asked once the release is there")
+
 // Upcoming is a cluster that HelmReleases are going to come to, or to change in.
 type Upcoming struct {
 	Cluster *kube.Cluster
@@ -42,7 +45,8 @@ type Prospect struct {
 	Action  helmrel.Action
 	Changes []apply.Change
 	Hooks   []Hook
-	Err     error // why that can't be told
+	LeftOut string // why nobody looked
+	Err     error  // why that can't be told
 }
 
 // Hook is one that the release would run, and at what.
@@ -73,6 +77,9 @@ func (u Upcoming) Prospects(ctx context.Context) ([]Prospect, error) {
 		hr := &helmv2.HelmRelease{}
 		if p.Err = runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, hr); p.Err == nil {
 			p.Err = u.prospect(ctx, r, hr, &p)
+		}
+		if errors.Is(p.Err, errLeftOut) {
+			p.LeftOut, p.Err = p.Err.Error(), nil
 		}
 		out = append(out, p)
 	}
@@ -119,7 +126,7 @@ func (u Upcoming) get(ctx context.Context, key kube.Key) (*unstructured.Unstruct
 // prospect tells what would become of a release, by the same steps as the engine.
 func (u Upcoming) prospect(ctx context.Context, r *renderer, hr *helmv2.HelmRelease, p *Prospect) error {
 	if hr.Spec.KubeConfig != nil {
-		return errors.New("spec.kubeConfig: what comes to another cluster is not tried before the release is there")
+		return fmt.Errorf("spec.kubeConfig: it goes to another cluster, %w", errLeftOut)
 	}
 	if err := r.open(); err != nil {
 		return err
