@@ -24,9 +24,9 @@ var admitters = []struct {
 	{"MutatingAdmissionPolicy", policyRules},
 }
 
-// unwatched tells whether nobody has a say in the creation of a resource's objects. It
-// is asked as the engine: most accounts may not look.
-func (p *planning) unwatched(ctx context.Context, resource schema.GroupVersionResource) (bool, error) {
+// admission are the rules of all of them. They are asked for as the engine: most
+// accounts may not look.
+func (p *planning) admission(ctx context.Context) (all admission, err error) {
 	for _, a := range admitters {
 		gk := schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: a.kind}
 		m, err := p.admin().Mapper().RESTMapping(gk)
@@ -34,19 +34,18 @@ func (p *planning) unwatched(ctx context.Context, resource schema.GroupVersionRe
 			continue // this server has none
 		}
 		if err != nil {
-			return false, err
+			return all, err
 		}
 		list, err := p.admin().Dynamic.Resource(m.Resource).List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return false, err
+			return all, err
 		}
 		for i := range list.Items {
-			if rules, ok := a.rules(list.Items[i].Object); !ok || slices.ContainsFunc(rules, func(r any) bool { return concerns(r, resource) }) {
-				return false, nil
-			}
+			rules, ok := a.rules(list.Items[i].Object)
+			all.rules, all.odd = append(all.rules, rules...), all.odd || !ok
 		}
 	}
-	return true, nil
+	return all, nil
 }
 
 func webhookRules(obj map[string]any) (out []any, ok bool) {
@@ -70,9 +69,9 @@ func policyRules(obj map[string]any) ([]any, bool) {
 	return rules, found && err == nil // what has none may mean all
 }
 
-// concerns tells whether a rule may be about the creation of a resource's objects. A
+// concerns tells whether a rule may be about an operation on a resource's objects. A
 // rule in a form that is not known is.
-func concerns(rule any, resource schema.GroupVersionResource) bool {
+func concerns(rule any, resource schema.GroupVersionResource, operation string) bool {
 	fields, ok := rule.(map[string]any)
 	if !ok {
 		return true
@@ -84,5 +83,5 @@ func concerns(rule any, resource schema.GroupVersionResource) bool {
 			return !ok || strings.HasPrefix(text, "*") || slices.Contains(values, text)
 		})
 	}
-	return has("apiGroups", resource.Group) && has("resources", resource.Resource) && has("operations", "CREATE")
+	return has("apiGroups", resource.Group) && has("resources", resource.Resource) && has("operations", operation)
 }

@@ -50,7 +50,7 @@ func newWorld(t testing.TB) *world {
 	w.req.Leads = true // as the engine does
 	w.changes = make(chan live.Change, 10000)
 	w.view = live.New(t.Context(), cluster, func(c live.Change) { w.changes <- c })
-	w.Applier = &apply.Applier{Cluster: cluster, View: w.view, Exists: func(live.User) bool { return true }}
+	w.Applier = &apply.Applier{Cluster: cluster, View: w.view, Exists: func(live.User) bool { return true }, Facts: new(apply.Facts)}
 	w.as("setup", w.object(`{apiVersion: v1, kind: Namespace, metadata: {name: `+w.ns+`}}`))
 	t.Cleanup(func() {
 		key := kube.KeyOf(w.object(`{apiVersion: v1, kind: Namespace, metadata: {name: ` + w.ns + `}}`))

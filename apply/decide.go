@@ -20,7 +20,7 @@ func (p *planning) known(c Change) (Change, bool) {
 	r, known := p.View.Get(p.req.Unit.Kind, c.Key)
 	w := p.req.Written[c.Key]
 	same := w.Desired == c.hash && w != (Written{})
-	c.owned = w.Owned
+	c.owned, c.body = w.Owned, w.Body
 	switch {
 	case known && r.Owner == p.req.Unit && untouched(c.hash, w, r, known):
 		c.Action = Unchanged
@@ -35,7 +35,7 @@ func (p *planning) known(c Change) (Change, bool) {
 		c.Action, c.Reason = Unchanged, "it ran, and is removed"
 		return c, true
 	}
-	c.drifted = same
+	c.drifted, c.body = same, body(c.desired)
 	return c, false
 }
 

@@ -38,12 +38,7 @@ func (p *planning) chooseLead(stage []Change, open []int, vouched map[int]bool) 
 		return -1
 	}
 	for _, i := range open {
-		if vouched[i] {
-			return -1 // what is vouched for is written beside it
-		}
-	}
-	for _, i := range open {
-		if action := p.foreseen(stage[i]); action != "" {
+		if action := p.foreseen(stage[i]); action != "" && !vouched[i] {
 			stage[i].Action, stage[i].untried = action, true
 			return i
 		}
@@ -54,17 +49,29 @@ func (p *planning) chooseLead(stage []Change, open []int, vouched map[int]bool) 
 // foreseen is what the write of an object will do, where nothing but the server's
 // refusal can change that; "" where more has to be looked at.
 func (p *planning) foreseen(c Change) Action {
-	if c.drifted || c.merges || p.steers(c) || p.scaling.targets(c.Key) || len(p.req.Ignore.Paths(c.desired)) > 0 {
+	if !p.straight(c) {
 		return ""
 	}
-	if r, known := p.View.Get(p.req.Unit.Kind, c.Key); known {
-		w := p.req.Written[c.Key]
-		if r.Owner == p.req.Unit && r.Alone && untouched(w.Desired, w, r, known) {
-			return Configured
-		}
-		return ""
+	if _, known := p.View.Get(p.req.Unit.Kind, c.Key); !known {
+		return Created // or refused, if it is there (onlyNew)
 	}
-	return Created // or refused, if it is there (onlyNew)
+	if p.asLeft(c) {
+		return Configured
+	}
+	return ""
+}
+
+// straight tells whether an object is sent as the source has it, whatever is there.
+func (p *planning) straight(c Change) bool {
+	return !c.drifted && !c.merges && !p.steers(c) && !p.scaling.targets(c.Key) && len(p.req.Ignore.Paths(c.desired)) == 0
+}
+
+// asLeft tells whether an object is on the cluster as our last write left it, and is
+// nobody else's.
+func (p *planning) asLeft(c Change) bool {
+	r, known := p.View.Get(p.req.Unit.Kind, c.Key)
+	w := p.req.Written[c.Key]
+	return known && r.Owner == p.req.Unit && r.Alone && untouched(w.Desired, w, r, known)
 }
 
 // onlyNew is an object in the form that the server takes only when there is none of that

@@ -89,7 +89,7 @@ func TestConcerns(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(test.rule), &rule); err != nil {
 			t.Fatal(err)
 		}
-		if got := concerns(rule, configMaps); got != test.want {
+		if got := concerns(rule, configMaps, "CREATE"); got != test.want {
 			t.Errorf("%s: got %t, want %t", test.rule, got, test.want)
 		}
 	}

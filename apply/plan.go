@@ -60,6 +60,8 @@ type Change struct {
 	force    bool                       // fields are taken from whoever holds them
 	uid      types.UID                  // of what has to go first, for Recreated
 	untried  bool                       // its write is its try (lead.go)
+	foreseen bool                       // it was not tried (relabel.go)
+	body     drift.Hash                 // of what the source wants, but for free labels and annotations
 	written  bool                       // it is written already
 }
 
@@ -76,6 +78,7 @@ func (c Change) Writes() bool {
 type Written struct {
 	Desired drift.Hash // what we wanted
 	Owned   drift.Hash // what the server then had of it
+	Body    drift.Hash // what we wanted but for free labels and annotations (relabel.go); zero where that is not known
 }
 
 // Plan is what has to happen, stage after stage.
@@ -109,7 +112,7 @@ func (p Plan) Known() map[kube.Key]Written {
 	out := map[kube.Key]Written{}
 	for _, c := range slices.Concat(p.Stages...) {
 		if c.Action == Unchanged {
-			out[c.Key] = Written{Desired: c.hash, Owned: c.owned}
+			out[c.Key] = Written{Desired: c.hash, Owned: c.owned, Body: c.body}
 		}
 	}
 	return out

@@ -79,14 +79,14 @@ func TestUntouched(t *testing.T) {
 		unknown bool
 		want    bool
 	}{
-		"as we left it":        {hash: wanted, written: Written{wanted, held}, record: live.Record{Owned: held}, want: true},
-		"we want another":      {hash: drift.Hash{3}, written: Written{wanted, held}, record: live.Record{Owned: held}},
-		"somebody changed it":  {hash: wanted, written: Written{wanted, held}, record: live.Record{Owned: drift.Hash{3}}},
-		"somebody deletes it":  {hash: wanted, written: Written{wanted, held}, record: live.Record{Owned: held, Deleting: true}},
-		"it is not there":      {hash: wanted, written: Written{wanted, held}, record: live.Record{Owned: held}, unknown: true},
+		"as we left it":        {hash: wanted, written: Written{Desired: wanted, Owned: held}, record: live.Record{Owned: held}, want: true},
+		"we want another":      {hash: drift.Hash{3}, written: Written{Desired: wanted, Owned: held}, record: live.Record{Owned: held}},
+		"somebody changed it":  {hash: wanted, written: Written{Desired: wanted, Owned: held}, record: live.Record{Owned: drift.Hash{3}}},
+		"somebody deletes it":  {hash: wanted, written: Written{Desired: wanted, Owned: held}, record: live.Record{Owned: held, Deleting: true}},
+		"it is not there":      {hash: wanted, written: Written{Desired: wanted, Owned: held}, record: live.Record{Owned: held}, unknown: true},
 		"we never wrote it":    {hash: wanted, record: live.Record{Owned: held}},
 		"nothing of ours":      {hash: drift.Hash{}, record: live.Record{}},
-		"foreign content only": {hash: wanted, written: Written{wanted, held}, record: live.Record{Owned: held, Content: drift.Hash{9}}, want: true},
+		"foreign content only": {hash: wanted, written: Written{Desired: wanted, Owned: held}, record: live.Record{Owned: held, Content: drift.Hash{9}}, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -182,18 +182,18 @@ func TestKnownWithoutRequest(t *testing.T) {
 		want    Action
 		drifted bool
 	}{
-		"as we left it":            {written: Written{hash, owned}, live: func(*live.Record) {}, want: Unchanged},
-		"as we left it, frozen":    {written: Written{hash, owned}, live: frozen, want: Unchanged},
+		"as we left it":            {written: Written{Desired: hash, Owned: owned}, live: func(*live.Record) {}, want: Unchanged},
+		"as we left it, frozen":    {written: Written{Desired: hash, Owned: owned}, live: frozen, want: Unchanged},
 		"frozen on the cluster":    {live: frozen, want: Skipped},
 		"frozen in the source":     {desired: with(t, "disabled", "metadata", "annotations", "kustomize.toolkit.fluxcd.io/reconcile"), want: Skipped},
 		"new":                      {},
 		"seen for the first time":  {live: func(*live.Record) {}},
-		"wanted otherwise":         {written: Written{drift.Hash{1}, owned}, live: func(*live.Record) {}},
-		"changed behind our back":  {written: Written{hash, drift.Hash{1}}, live: func(*live.Record) {}, drifted: true},
-		"deleted behind our back":  {written: Written{hash, owned}, drifted: true},
-		"relabelled by another":    {written: Written{hash, owned}, live: func(r *live.Record) { r.Owner.Name = "x" }, drifted: true},
-		"deletion is under way":    {written: Written{hash, owned}, live: func(r *live.Record) { r.Deleting = true }, drifted: true},
-		"frozen and behind source": {written: Written{drift.Hash{1}, owned}, live: frozen, want: Skipped},
+		"wanted otherwise":         {written: Written{Desired: drift.Hash{1}, Owned: owned}, live: func(*live.Record) {}},
+		"changed behind our back":  {written: Written{Desired: hash, Owned: drift.Hash{1}}, live: func(*live.Record) {}, drifted: true},
+		"deleted behind our back":  {written: Written{Desired: hash, Owned: owned}, drifted: true},
+		"relabelled by another":    {written: Written{Desired: hash, Owned: owned}, live: func(r *live.Record) { r.Owner.Name = "x" }, drifted: true},
+		"deletion is under way":    {written: Written{Desired: hash, Owned: owned}, live: func(r *live.Record) { r.Deleting = true }, drifted: true},
+		"frozen and behind source": {written: Written{Desired: drift.Hash{1}, Owned: owned}, live: frozen, want: Skipped},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -38,6 +38,8 @@ type Applier struct {
 	// Admin is the same cluster for who may look at what has a say in the admission of
 	// objects; nil for Cluster.
 	Admin *kube.Cluster
+	// Facts are what is known of the cluster for a moment; nil to find out each time.
+	Facts *Facts
 	// Exists tells whether there is a unit of that name.
 	Exists func(live.User) bool
 }
@@ -248,8 +250,11 @@ func (p *planning) try(ctx context.Context, stage []Change) error {
 			open = append(open, i)
 		}
 	}
-	vouched := p.vouch(ctx, stage, open)
-	lead := p.chooseLead(stage, open, vouched)
+	vouched, lead := p.vouch(ctx, stage, open), -1
+	if len(vouched) == 0 { // those are written beside it
+		p.relabel(ctx, stage, open, vouched)
+		lead = p.chooseLead(stage, open, vouched)
+	}
 	errs := make([]error, len(stage))
 	group := errgroup.Group{}
 	group.SetLimit(parallel)

@@ -77,8 +77,8 @@ func (p *planning) undecided(ctx context.Context, s sort) bool {
 	if err != nil {
 		return false
 	}
-	free, err := p.unwatched(ctx, m.Resource)
-	if err != nil || !free {
+	rules, err := p.admission(ctx)
+	if err != nil || rules.concern(m.Resource, "CREATE") {
 		return false
 	}
 	for _, verb := range []string{"create", "patch"} {

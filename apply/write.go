@@ -141,9 +141,13 @@ func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Writ
 		}
 		group.Go(func() error {
 			failpoint.Hit("apply.object")
+			before, known := p.View.Get(p.req.Unit.Kind, stage[i].Key)
 			var record live.Record
 			record, errs[i] = p.one(ctx, stage[i])
 			owned[i] = record.Owned
+			if stage[i].foreseen && known && errs[i] == nil && before.ResourceVersion == record.ResourceVersion {
+				stage[i].Action = Unchanged
+			}
 			return nil
 		})
 	}
@@ -154,7 +158,7 @@ func (p *planning) write(ctx context.Context, stage []Change) (map[kube.Key]Writ
 		case errs[i] != nil:
 			stage[i].Action, stage[i].Reason = Failed, errs[i].Error()
 		case stage[i].Action != Skipped && stage[i].Action != Drifted:
-			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: owned[i]}
+			written[stage[i].Key] = Written{Desired: stage[i].hash, Owned: owned[i], Body: stage[i].body}
 		}
 	}
 	return written, errlist.InTime(ctx, errs, errOverdue)

@@ -49,6 +49,7 @@ type knownHere struct {
 	kustomizev1.ResourceRef
 	Desired []byte `json:"desired"`
 	Owned   []byte `json:"owned"`
+	Body    []byte `json:"body,omitempty"`
 }
 
 func noteOf(name types.NamespacedName) string { return "unit/" + name.String() }
@@ -132,7 +133,7 @@ func (u *unit) recollection(settings string) []byte {
 		if key.GroupKind == (schema.GroupKind{Kind: secretKind}) {
 			continue // what a fast hash is made of can be guessed
 		}
-		r.Objects = append(r.Objects, knownHere{prune.Ref(key), w.Desired[:], w.Owned[:]})
+		r.Objects = append(r.Objects, knownHere{prune.Ref(key), w.Desired[:], w.Owned[:], w.Body[:]})
 	}
 	return asJSON(r)
 }
@@ -148,6 +149,7 @@ func (r recollection) known() (map[kube.Key]apply.Written, error) {
 		if copy(w.Desired[:], o.Desired) != len(drift.Hash{}) || copy(w.Owned[:], o.Owned) != len(drift.Hash{}) {
 			return nil, errors.New("a hash is too short")
 		}
+		copy(w.Body[:], o.Body) // older files have none
 		out[keys[0]] = w
 	}
 	return out, nil

@@ -49,6 +49,8 @@ type connection struct {
 	stop    context.CancelFunc
 	users   map[live.User]bool
 
+	facts apply.Facts
+
 	mu sync.Mutex
 	as map[string]*kube.Cluster // by user
 }
@@ -153,7 +155,7 @@ func (e *Engine) targetOn(c *connection, user string) (target, error) {
 	return target{
 		connection: c,
 		account:    user,
-		applier:    &apply.Applier{Cluster: cluster, View: c.view, Exists: e.known, Admin: c.cluster},
+		applier:    &apply.Applier{Cluster: cluster, View: c.view, Exists: e.known, Admin: c.cluster, Facts: &c.facts},
 		pruner:     &prune.Pruner{Cluster: cluster, View: c.view, OwnNamespace: e.OwnNamespace},
 	}, nil
 }
