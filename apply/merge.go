@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,10 +32,7 @@ import (
 // fields that it does not know. Everything goes in stages, and no further after
 // one that failed; running it anew after a crash does the rest.
 func (a *Applier) Merge(ctx context.Context, req Request, before []*unstructured.Unstructured, strict bool) (Result, error) {
-	m := &merging{planning: a.planning(req), before: map[object.ObjMetadata]*unstructured.Unstructured{}, strict: strict}
-	for _, obj := range before {
-		m.before[kube.KeyOf(obj).ObjMetadata] = owned(obj, req.Unit)
-	}
+	m := a.merging(req, before, strict)
 	result := Result{Written: map[kube.Key]Written{}}
 	if err := m.prepare(ctx); err != nil {
 		return result, err
@@ -55,10 +53,39 @@ func (a *Applier) Merge(ctx context.Context, req Request, before []*unstructured
 	return result, nil
 }
 
+// Try has the server try by dry runs what Merge would write, but for what waits for
+// something else of the set: objects of its kinds, and in its namespaces. All that is
+// wrong is in the error.
+func (a *Applier) Try(ctx context.Context, req Request, before []*unstructured.Unstructured, strict bool) error {
+	m := a.merging(req, before, strict)
+	m.dryRun = []string{metav1.DryRunAll}
+	if err := m.prepare(ctx); err != nil {
+		return err
+	}
+	var errs []error
+	for i := range m.stages {
+		m.deferUntried(m.stages[i : i+1])
+		stage := slices.DeleteFunc(slices.Clone(m.stages[i]), func(c Change) bool { return c.deferred })
+		_, err := m.stage(ctx, stage)
+		errs = append(errs, err)
+		m.noteNew(stage)
+	}
+	return errlist.Join(errs)
+}
+
+func (a *Applier) merging(req Request, before []*unstructured.Unstructured, strict bool) *merging {
+	m := &merging{planning: a.planning(req), before: map[object.ObjMetadata]*unstructured.Unstructured{}, strict: strict}
+	for _, obj := range before {
+		m.before[kube.KeyOf(obj).ObjMetadata] = owned(obj, req.Unit)
+	}
+	return m
+}
+
 type merging struct {
 	*planning
 	before map[object.ObjMetadata]*unstructured.Unstructured
 	strict bool
+	dryRun []string // as requests have it; nil to write
 }
 
 // stage writes one stage. Each goroutine has its own slot, so no lock is needed.
@@ -109,7 +136,10 @@ func (m *merging) object(ctx context.Context, c Change) (Change, error) {
 		return c, refused(c.Key, "compare", err)
 	}
 	if string(patch) == "{}" {
-		c.Action, c.owned = Unchanged, m.View.Observe(m.req.Unit.Kind, current).Owned
+		c.Action, c.owned = Unchanged, live.Reduce(m.req.Unit.Kind, current).Owned
+		if m.dryRun == nil {
+			m.View.Observe(m.req.Unit.Kind, current)
+		}
 		return c, nil
 	}
 	c.Action = Configured
@@ -118,14 +148,19 @@ func (m *merging) object(ctx context.Context, c Change) (Change, error) {
 		if err != nil {
 			return nil, err
 		}
-		return resource.Patch(ctx, c.Key.Name, kind, patch, metav1.PatchOptions{FieldManager: m.manager, FieldValidation: m.validation()})
+		return resource.Patch(ctx, c.Key.Name, kind, patch, metav1.PatchOptions{DryRun: m.dryRun, FieldManager: m.manager, FieldValidation: m.validation()})
 	})
 }
 
 // sent makes a write and has the live view know its answer.
 func (m *merging) sent(ctx context.Context, c Change, write func(context.Context, Change) (*unstructured.Unstructured, error)) (Change, error) {
 	answer, err := write(ctx, c)
-	if err != nil {
+	switch {
+	case m.dryRun != nil && (err == nil || m.awaitsNamespace(c.Key, err)):
+		return c, nil
+	case m.dryRun != nil:
+		return c, refused(c.Key, "dry-run", err)
+	case err != nil:
 		return c, refused(c.Key, "apply", err)
 	}
 	c.owned = m.View.Observe(m.req.Unit.Kind, answer).Owned
@@ -137,7 +172,7 @@ func (m *merging) create(ctx context.Context, c Change) (*unstructured.Unstructu
 	if err != nil {
 		return nil, err
 	}
-	return resource.Create(ctx, c.desired, metav1.CreateOptions{FieldManager: m.manager, FieldValidation: m.validation()})
+	return resource.Create(ctx, c.desired, metav1.CreateOptions{DryRun: m.dryRun, FieldManager: m.manager, FieldValidation: m.validation()})
 }
 
 // replace puts an object in the place of the one that is there, and makes it anew
@@ -149,9 +184,12 @@ func (m *merging) replace(ctx context.Context, c Change, current *unstructured.U
 	}
 	next := c.desired.DeepCopy()
 	next.SetResourceVersion(current.GetResourceVersion())
-	answer, err := resource.Update(ctx, next, metav1.UpdateOptions{FieldManager: m.manager, FieldValidation: m.validation()})
+	answer, err := resource.Update(ctx, next, metav1.UpdateOptions{DryRun: m.dryRun, FieldManager: m.manager, FieldValidation: m.validation()})
 	if !immutable(err) || precious[c.Key.GroupKind] {
 		return answer, err
+	}
+	if m.dryRun != nil {
+		return current, nil // it is made anew then
 	}
 	if err := m.makeRoom(ctx, c); err != nil {
 		return nil, err

@@ -29,9 +29,9 @@ const (
 	releaseNamespaceAnnotation = "meta.helm.sh/release-namespace"
 )
 
-// Build implements kube.Interface. With validate the objects of a release that is
-// applied server-side are planned at once: the server has tried each of them before
-// the action does anything.
+// Build implements kube.Interface. With validate the server tries each of the objects
+// of a release before the action does anything: those that are applied server-side are
+// planned for that.
 //
 // A kind that the cluster does not serve is no error here, but where its objects
 // are to be written: what is deleted with its definition is gone.
@@ -54,10 +54,47 @@ func (c *Client) Build(manifest io.Reader, validate bool) (helmkube.ResourceList
 		}
 	}
 	c.claim(parts, validate)
-	if !validate || !c.ServerSide || len(parts) == 0 {
+	switch {
+	case len(parts) == 0:
 		return list, nil
+	case !validate:
+		c.merge(parts)
+		return list, nil
+	case c.ServerSide:
+		return list, c.validate(parts)
+	default:
+		return list, c.try(parts)
 	}
-	return list, c.validate(parts)
+}
+
+// merge keeps what the objects of an upgrade are going to be merged with.
+func (c *Client) merge(former []*unstructured.Unstructured) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.former = make([]*unstructured.Unstructured, len(former))
+	for i, obj := range former {
+		c.former[i] = obj.DeepCopy()
+	}
+}
+
+// try has the server try the objects of a release that is applied client-side. The SDK
+// builds the manifest of an upgrade twice, and in between what it is merged with: without
+// that there is nothing to try.
+func (c *Client) try(objects []*unstructured.Unstructured) error {
+	c.mu.Lock()
+	former := c.former
+	c.mu.Unlock()
+	if _, done := c.plannedFor(objects); done || former == nil && len(c.Former) > 0 {
+		return nil
+	}
+	err := c.applier.Try(c.ctx, c.request(objects, c.Force), former, true)
+	if passes(err) {
+		return nil
+	}
+	if err == nil {
+		c.keepPlan(apply.Plan{}, objects)
+	}
+	return err
 }
 
 // Manifests remember what manifests say. The SDK has each built several times, and
@@ -212,6 +249,12 @@ func (c *Client) validate(objects []*unstructured.Unstructured) error {
 	if err != nil {
 		return err
 	}
+	c.keepPlan(plan, objects)
+	return nil
+}
+
+// keepPlan notes that objects were tried, and what is to be done for them.
+func (c *Client) keepPlan(plan apply.Plan, objects []*unstructured.Unstructured) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.plan, c.planned = plan, map[kube.Key]planned{}
@@ -223,7 +266,6 @@ func (c *Client) validate(objects []*unstructured.Unstructured) error {
 			c.absent[change.Key] = true
 		}
 	}
-	return nil
 }
 
 // passes tells whether a refusal may be over when it is time to write.

@@ -85,7 +85,8 @@ type Client struct {
 	gone    map[kube.Key]bool    // objects whose deletion was confirmed
 	written map[kube.Key]apply.Written
 	changes []apply.Change
-	refused []error // of deletions
+	refused []error                      // of deletions
+	former  []*unstructured.Unstructured // what the objects are merged with, client-side; nil before that is known
 }
 
 type planned = drift.Hash

@@ -196,7 +196,7 @@ func TestRequests(t *testing.T) {
 		install, same, anew, one, uninstall string
 	}{
 		"server-side": {true, "patch 4, try 4", "", "try 4", "patch 1, try 1", "delete 3"},
-		"client-side": {false, "create 4, get 8", "", "get 4", "get 1, patch 1", "delete 3"},
+		"client-side": {false, "create 4, get 12, try 4", "", "get 8", "get 2, patch 1, try 1", "delete 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
