@@ -153,7 +153,8 @@ type Event struct {
 		Resource, Namespace, Name, APIGroup, Subresource string
 	} `json:"objectRef"`
 	ResponseStatus struct {
-		Code int `json:"code"`
+		Code    int    `json:"code"`
+		Message string `json:"message"`
 	} `json:"responseStatus"`
 }
 
