@@ -50,9 +50,14 @@ func (a *alarm) wake(names ...types.NamespacedName) {
 	}
 }
 
-// wakeLater is wake for what nobody waits for: whoever is woken otherwise, even after
-// it, comes first.
-func (a *alarm) wakeLater(names ...types.NamespacedName) {
+// begins is the priority of units for which something new has come: behind those that
+// are at work already, and were woken since. What was begun is ended first, or of a
+// thousand new units none would be ready before the last one is begun.
+const begins = -1
+
+// wakeAt is wake for what can wait: whoever is woken with a greater priority, even after
+// it, comes first. That of wake is 0, that of what nobody waits for handler.LowPriority.
+func (a *alarm) wakeAt(priority int, names ...types.NamespacedName) {
 	a.mu.Lock()
 	queue, orders := a.queue.(priorityqueue.PriorityQueue[reconcile.Request])
 	a.mu.Unlock()
@@ -64,12 +69,12 @@ func (a *alarm) wakeLater(names ...types.NamespacedName) {
 	for i, name := range names {
 		requests[i].NamespacedName = name
 	}
-	queue.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, requests...)
+	queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, requests...)
 }
 
 // behind puts what is to be looked at again by the clock behind all that is woken. A queue
 // only ever raises a priority, so a key that waits for its time with a greater one would
-// have it whoever wakes it: wakeLater would say nothing.
+// have it whoever wakes it: wakeAt would say nothing.
 type behind struct{ reconcile.Reconciler }
 
 // Reconcile implements reconcile.Reconciler.
@@ -126,7 +131,7 @@ func (e *Engine) wakeSource(name sourceName) {
 // that they looked, and however many they are, nobody waits for them.
 func (e *Engine) wakeUsers(name sourceName) {
 	snapshot, _ := e.snapshots.get(name)
-	var others []types.NamespacedName
+	var changed, others []types.NamespacedName
 	for _, user := range e.sourceUses.of(name) {
 		switch user.Kind {
 		case kustomizev1.KustomizationKind:
@@ -134,14 +139,15 @@ func (e *Engine) wakeUsers(name sourceName) {
 				others = append(others, user.NamespacedName)
 				continue
 			}
-			e.wakeUnits(user.NamespacedName)
+			changed = append(changed, user.NamespacedName)
 		case helmv2.HelmReleaseKind:
 			e.releases.alarm.wake(user.NamespacedName)
 		default:
 			e.wakeSource(sourceName(user))
 		}
 	}
-	e.unitAlarm.wakeLater(others...)
+	e.unitAlarm.wakeAt(begins, changed...)
+	e.unitAlarm.wakeAt(handler.LowPriority, others...)
 }
 
 // changed takes what the live view of a connection saw.

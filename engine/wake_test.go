@@ -19,7 +19,7 @@ import (
 )
 
 // TestWakeUsersChangedFirst: of all units of a source, those come first for which
-// there is something new in it.
+// there is something new in it, but behind what is at work already.
 func TestWakeUsersChangedFirst(t *testing.T) {
 	t.Parallel()
 	name := sourceName{Kind: "GitRepository", NamespacedName: types.NamespacedName{Namespace: "ns", Name: "repo"}}
@@ -57,8 +57,8 @@ func TestWakeUsersChangedFirst(t *testing.T) {
 	e.snapshots.set(name, source.Snapshot{Revision: "main@sha1:2", Tree: tree})
 	e.wakeUsers(name)
 	woken := types.NamespacedName{Namespace: "ns", Name: "woken by the cluster"}
-	e.wakeUnits(woken) // after all the others, which nobody waits for
-	for _, want := range []string{changed, woken.Name} {
+	e.wakeUnits(woken)
+	for _, want := range []string{woken.Name, changed} {
 		if got, _ := queue.Get(); got.Name != want {
 			t.Errorf("%s comes, want %s", got.Name, want)
 		}
