@@ -38,6 +38,7 @@ type View interface {
 	FollowToo(user live.User, key kube.Key) error
 	Followers(key kube.Key) []live.User
 	Object(ctx context.Context, key kube.Key) (*unstructured.Unstructured, error)
+	Refresh(ctx context.Context, key kube.Key) error
 	Listen(keys []kube.Key, hear func(live.Change)) (stop func())
 }
 

@@ -239,6 +239,11 @@ func (e *Engine) wakeBeside(ctx context.Context, namespace string) error {
 // configInputs reads what the configuration is generated from.
 func (e *Engine) configInputs(ctx context.Context, p *configPass) (err error) {
 	if ref := p.object.Spec.ProtectedParametersSecretRef; ref != nil {
+		if p.object.Generation != p.object.Status.ObservedGeneration { // both may have been written for each other
+			if err := p.reader.anew(ctx, coreKey(secretKind, p.name.Namespace, ref.Name)); err != nil {
+				return err
+			}
+		}
 		p.in.Protected, err = p.reader.data(ctx, secretKind, p.name.Namespace, ref.Name)
 		if absent := new(missing); errors.As(err, &absent) {
 			return &Failure{Reason: clusterconfigv1.InvalidReason, Next: Wait, On: []string{absent.key.String()}, Err: fmt.Errorf("protectedParametersSecretRef: %w", err)}

@@ -41,6 +41,14 @@ func (r *reader) follow(key kube.Key) error {
 	return r.view.FollowToo(r.user, key)
 }
 
+// anew has the next read of an object see all that was written before now.
+func (r *reader) anew(ctx context.Context, key kube.Key) error {
+	if err := r.follow(key); err != nil {
+		return err
+	}
+	return r.view.Refresh(ctx, key)
+}
+
 // data reads the data of a Secret or a ConfigMap; *missing when it is not there.
 func (r *reader) data(ctx context.Context, kind, namespace, name string) (map[string][]byte, error) {
 	key := coreKey(kind, namespace, name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
@@ -95,6 +96,26 @@ func (v *View) Object(ctx context.Context, key kube.Key) (*unstructured.Unstruct
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return n.object, nil
+}
+
+// Refresh reads a followed object anew, for who was told by another watch of what was
+// written after it: there is no order between two watches.
+func (v *View) Refresh(ctx context.Context, key kube.Key) error {
+	v.mu.Lock()
+	n, ok := v.named[key]
+	v.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%s is not followed", key)
+	}
+	obj, err := v.cluster.Get(ctx, key)
+	switch {
+	case apierrors.IsNotFound(err): // the watch says so
+		return nil
+	case err != nil:
+		return err
+	}
+	n.put(obj)
+	return nil
 }
 
 // Followers are the users of a named object.
