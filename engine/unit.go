@@ -141,14 +141,15 @@ func (u *unit) begin(p *pass, set build.Result) {
 func (u *unit) ended(p *pass, out Outcome, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	goesOn := u.out.Next == Wait && u.out.Reason == out.Reason
 	u.out = out
 	u.actions = append(u.actions, p.actions...)
 	if p.inventory != nil {
 		u.inventory = p.inventory
 	}
 	switch {
-	case out.Next == Wait && u.parked.IsZero():
-		u.parked = now
+	case out.Next == Wait && (u.parked.IsZero() || !goesOn):
+		u.parked = now // waiting for something else begins anew
 	case out.Next != Wait:
 		u.parked = time.Time{}
 	}

@@ -359,3 +359,26 @@ func TestWaitUntilKeepsTheFirstDeadline(t *testing.T) {
 		t.Errorf("deadline is %v after the wait", got)
 	}
 }
+
+// TestPatienceBeginsAnew: a unit that waited for its source is as patient with the health
+// of its objects as one that did not.
+func TestPatienceBeginsAnew(t *testing.T) {
+	t.Parallel()
+	u, p, begun := &unit{}, &pass{object: &kustomizev1.Kustomization{}}, time.Now()
+	for _, c := range []struct {
+		reason string
+		after  time.Duration
+		until  time.Duration
+	}{
+		{kustomizev1.ArtifactFailedReason, 0, patience},
+		{kustomizev1.ArtifactFailedReason, 2 * patience, patience},
+		{meta.ProgressingReason, 3 * patience, 4 * patience},
+		{meta.ProgressingReason, 5 * patience, 4 * patience},
+	} {
+		out := Outcome{Reason: c.reason, Next: Wait}
+		u.ended(p, out, begun.Add(c.after))
+		if got := u.quietUntil(out).Sub(begun); got != c.until {
+			t.Errorf("%s after %s: quiet until %s, want %s", c.reason, c.after, got, c.until)
+		}
+	}
+}
