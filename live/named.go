@@ -114,7 +114,7 @@ func (v *View) Refresh(ctx context.Context, key kube.Key) error {
 	case err != nil:
 		return err
 	}
-	n.put(obj)
+	n.change(obj, obj.GetResourceVersion(), true)
 	return nil
 }
 
@@ -149,9 +149,15 @@ func (n *named) replace(objs []*unstructured.Unstructured, resourceVersion strin
 }
 
 func (n *named) set(obj *unstructured.Unstructured, resourceVersion string) {
+	n.change(obj, resourceVersion, false)
+}
+
+// change puts an object in the place of an older one. What was read beside the watch
+// takes no empty place: the watch may have seen it go since.
+func (n *named) change(obj *unstructured.Unstructured, resourceVersion string, beside bool) {
 	n.view.mu.Lock()
 	old := n.object
-	if old != nil && Older(resourceVersion, old.GetResourceVersion()) {
+	if old == nil && beside || old != nil && Older(resourceVersion, old.GetResourceVersion()) {
 		n.view.mu.Unlock()
 		return
 	}

@@ -44,6 +44,7 @@ func TestNamed(t *testing.T) {
 	list := func(rv string, objs ...*unstructured.Unstructured) func(*named) {
 		return func(n *named) { n.replace(objs, rv) }
 	}
+	beside := func(rv, value string) func(*named) { return func(n *named) { n.change(object(rv, value), rv, true) } }
 	appears := step{put("3", "x"), []string{"a none to 3"}}
 	for name, c := range map[string]struct {
 		steps []step
@@ -62,6 +63,9 @@ func TestNamed(t *testing.T) {
 		"goes twice":                 {[]step{appears, {remove("4"), []string{"a 3 to none"}}, {remove("4"), nil}}, ""},
 		"went before it came back":   {[]step{appears, {remove("2"), nil}}, "3"},
 		"comes back":                 {[]step{appears, {remove("4"), []string{"a 3 to none"}}, {put("5", "x"), []string{"a none to 5"}}}, "5"},
+		"is read beside the watch":   {[]step{appears, {beside("4", "y"), []string{"a 3 to 4"}}, {put("4", "y"), nil}}, "4"},
+		"is read, and was older":     {[]step{appears, {beside("2", "y"), nil}}, "3"},
+		"is read, and went since":    {[]step{appears, {remove("5"), []string{"a 3 to none"}}, {beside("4", "y"), nil}}, ""},
 		"is not in the first list":   {[]step{{list("9"), nil}}, ""},
 		"is in the first list":       {[]step{{list("9", object("3", "x")), []string{"a none to 3"}}}, "3"},
 		"is not in a list any more":  {[]step{appears, {list("9"), []string{"a 3 to none"}}}, ""},
