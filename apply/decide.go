@@ -35,7 +35,10 @@ func (p *planning) known(c Change) (Change, bool) {
 		c.Action, c.Reason = Unchanged, "it ran, and is removed"
 		return c, true
 	}
-	c.drifted, c.body = same, body(c.desired)
+	if c.body = (drift.Hash{}); p.straight(c) { // else not all of it is sent
+		c.body = body(c.desired)
+	}
+	c.drifted = same
 	return c, false
 }
 
@@ -187,7 +190,7 @@ func (p *planning) hold(ctx context.Context, c Change, current *unstructured.Uns
 		}
 	}
 	if len(by) > 0 {
-		c.Rules, c.desired = by, desired
+		c.Rules, c.desired, c.body = by, desired, drift.Hash{}
 	}
 	return c, nil
 }

@@ -119,3 +119,35 @@ func TestFacts(t *testing.T) {
 		}
 	})
 }
+
+// TestBodyOfWhatIsSentWhole: of an object of which something is left alone nobody knows
+// whether the server would take all of it.
+func TestBodyOfWhatIsSentWhole(t *testing.T) {
+	t.Parallel()
+	const object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\ndata: {c: d}"
+	ignores, err := drift.CompileIgnores([]drift.IgnoreRule{{Paths: []string{"/data/c"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change  Change
+		request Request
+		want    bool
+	}{
+		"whole":             {want: true},
+		"a field ignored":   {request: Request{Ignore: ignores}},
+		"merged":            {change: Change{merges: true}},
+		"drift only told":   {request: Request{ReportDrift: true}},
+		"known from before": {change: Change{body: drift.Hash{1}, merges: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.change.desired = parsed(t, object)
+			c.change.Key = kube.KeyOf(c.change.desired)
+			got, done := (&Applier{View: records{}}).planning(c.request).known(c.change)
+			if done || (got.body != drift.Hash{}) != c.want {
+				t.Errorf("decided %v, body %x", done, got.body)
+			}
+		})
+	}
+}
