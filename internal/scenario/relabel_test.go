@@ -1,12 +1,9 @@
 package scenario_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumb-gitops/plumb/internal/scenario"
 )
@@ -93,32 +90,8 @@ func TestRelabelled(t *testing.T) {
 // opposed has a policy refuse version 4 of Services in the namespace of a world.
 func opposed(t *testing.T, w *scenario.World) {
 	t.Helper()
-	w.Apply(fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: %[1]s}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [services]}]
-  validations: [{expression: "!has(object.metadata.labels) || !('app.kubernetes.io/version' in object.metadata.labels) || object.metadata.labels['app.kubernetes.io/version'] != '4'", message: not this one}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: %[1]s}
-spec:
-  policyName: %[1]s
-  validationActions: [Deny]
-  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}}
-`, w.NS))
-	t.Cleanup(func() {
-		for _, kind := range []string{"ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"} {
-			key := scenario.Key("Namespace", "", w.NS)
-			key.GroupKind, key.Version = schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: kind}, "v1"
-			if _, err := w.Cluster.Delete(context.Background(), key, "", ""); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	const version = "app.kubernetes.io/version"
+	policy(t, w, "UPDATE", "services", "!has(object.metadata.labels) || !('"+version+"' in object.metadata.labels) || object.metadata.labels['"+version+"'] != '4'")
 	// A policy is in force a moment after it was made.
 	probe := func(version string) error {
 		return w.TryApply(fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: probe, namespace: %s, labels: {app.kubernetes.io/version: '%s'}}, spec: {ports: [{port: 80}]}}", w.NS, version))

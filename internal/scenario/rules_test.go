@@ -52,6 +52,17 @@ func TestInvalidObjectOfTenChangesNothing(t *testing.T) {
 	w.Ready(w.Unit("app"), revision)
 }
 
+// threeObjects makes a unit of the ConfigMaps a, b and c, for engines that are killed.
+func threeObjects(t *testing.T, w *scenario.World) *scenario.Repo {
+	t.Helper()
+	repo := w.Git.Repo(t, "repo", map[string]string{
+		"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "1"),
+	})
+	w.Source("repo", repo, "interval: 1s")
+	w.Kustomization("app", "./app", "wait: true")
+	return repo
+}
+
 // Rule 2: a crash between any two lines is harmless. In each run the engine is
 // killed once at a step, while it takes a unit from one revision to the next:
 // one object changes, one comes, one goes.
@@ -61,11 +72,7 @@ func TestKilledAtEachStep(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			w := scenario.New(t)
-			repo := w.Git.Repo(t, "repo", map[string]string{
-				"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "1"),
-			})
-			w.Source("repo", repo, "interval: 1s")
-			w.Kustomization("app", "./app", "wait: true")
+			repo := threeObjects(t, w)
 			first := []string{"finalizer.added"} // happens only on the way to the first revision
 			if !slices.Contains(first, step) {
 				w.Start()
@@ -106,11 +113,7 @@ func TestKilledInTheFirstPass(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			w := scenario.New(t)
-			repo := w.Git.Repo(t, "repo", map[string]string{
-				"app/a.yaml": configMap(w.NS, "a", "1"), "app/b.yaml": configMap(w.NS, "b", "1"), "app/c.yaml": configMap(w.NS, "c", "1"),
-			})
-			w.Source("repo", repo, "interval: 1s")
-			w.Kustomization("app", "./app", "wait: true")
+			repo := threeObjects(t, w)
 			w.StartWith([]string{"PLUMB_KILL_AT=" + step})
 			w.Died()
 			revision := repo.Commit(map[string]string{"app/a.yaml": "", "app/b.yaml": "", "app/d.yaml": configMap(w.NS, "d", "1")})

@@ -60,14 +60,29 @@ func TestVouching(t *testing.T) {
 	}
 	t.Run("a policy", func(t *testing.T) {
 		w := scenario.New(t)
-		w.Apply(fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
+		policy(t, w, "CREATE", "configmaps", "object.metadata.name != 'cm-42'")
+		// A policy is in force a moment after it was made.
+		for w.TryApply(fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: cm-42, namespace: %s}}", w.NS)) == nil {
+			w.Delete(scenario.Key("ConfigMap", w.NS, "cm-42"))
+		}
+		w.Source("repo", w.Git.Repo(t, "repo", map[string]string{"app/a.yaml": many(w.NS)}), "")
+		w.Kustomization("app", "./app", "")
+		untouched(t, w, "ConfigMap/"+w.NS+"/cm-42", "not this one")
+	})
+}
+
+// policy has the server take objects of a resource of core/v1 in the namespace of a world
+// only where an expression holds; "not this one" is what it says to the others.
+func policy(t *testing.T, w *scenario.World, operation, resource, expression string) {
+	t.Helper()
+	w.Apply(fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: %[1]s}
 spec:
   failurePolicy: Fail
   matchConstraints:
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
-  validations: [{expression: "object.metadata.name != 'cm-42'", message: not this one}]
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [%[2]s], resources: [%[3]s]}]
+  validations: [{expression: %[4]q, message: not this one}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
@@ -76,23 +91,15 @@ spec:
   policyName: %[1]s
   validationActions: [Deny]
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}}
-`, w.NS))
-		t.Cleanup(func() {
-			for _, kind := range []string{"ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"} {
-				key := scenario.Key("Namespace", "", w.NS)
-				key.GroupKind, key.Version = schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: kind}, "v1"
-				if _, err := w.Cluster.Delete(context.Background(), key, "", ""); err != nil {
-					t.Error(err)
-				}
+`, w.NS, operation, resource, expression))
+	t.Cleanup(func() {
+		for _, kind := range []string{"ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"} {
+			key := scenario.Key("Namespace", "", w.NS)
+			key.GroupKind, key.Version = schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: kind}, "v1"
+			if _, err := w.Cluster.Delete(context.Background(), key, "", ""); err != nil {
+				t.Error(err)
 			}
-		})
-		// A policy is in force a moment after it was made.
-		for w.TryApply(fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: cm-42, namespace: %s}}", w.NS)) == nil {
-			w.Delete(scenario.Key("ConfigMap", w.NS, "cm-42"))
 		}
-		w.Source("repo", w.Git.Repo(t, "repo", map[string]string{"app/a.yaml": many(w.NS)}), "")
-		w.Kustomization("app", "./app", "")
-		untouched(t, w, "ConfigMap/"+w.NS+"/cm-42", "not this one")
 	})
 }
 
